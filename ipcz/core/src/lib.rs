@@ -1,0 +1,1 @@
+//! ipcz/core
