@@ -147,12 +147,12 @@ pub trait Pump: Send + Sync {
     /// Sleeps until something arrives, `timeout` passes or [`Pump::interrupt`] is called, and
     /// delivers all of one batch. One caller at a time.
     ///
+    /// May return early with nothing delivered. A second caller at the same time does no harm, but
+    /// may find that the first is at everything there is to do, and not sleep.
+    ///
     /// # Errors
     /// What the system said of the wait itself. A failing transport is no error here: its handler
     /// hears of it.
-    ///
-    /// May return early with nothing delivered. A second caller at the same time does no harm, but
-    /// may find that the first is at everything there is to do, and not sleep.
     fn wait(&self, timeout: Option<Duration>) -> io::Result<()>;
 
     /// Makes the current wait return soon, or the next one at once.
