@@ -73,28 +73,20 @@ impl From<Cause> for Disconnect {
 
 impl fmt::Display for Disconnect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (text, node) = match self.kind {
-            DisconnectKind::PeerClosed => return f.write_str("the peer portal was closed"),
-            DisconnectKind::NodeLost => ("the connection ended: its process is gone", true),
-            DisconnectKind::Shutdown => ("it was shut down", true),
-            DisconnectKind::Violation => ("it broke the protocol and was cut off", true),
-            DisconnectKind::RouteBroken => {
-                ("the route's ends disagreed about what was sent on it", true)
-            }
-            DisconnectKind::WrongVersion => ("it speaks another version of the protocol", false),
-            DisconnectKind::WrongRole => {
-                ("one node must be the other's broker, and that was not so", false)
-            }
-            DisconnectKind::AlreadyConnected => ("these two nodes are connected already", false),
-        };
-        match self.node {
-            Some(node) if node.0 != 0 => write!(f, "node {node}: {text}"),
-            _ if self.kind == DisconnectKind::NodeLost => {
-                f.write_str("the connection ended before the other node said its name")
-            }
-            _ => f.write_str(text),
+        match (self.kind, self.node) {
+            (DisconnectKind::PeerClosed, _) => return f.write_str("the peer portal was closed"),
+            (_, Some(node)) => write!(f, "node {node}: ")?,
+            (_, None) => f.write_str("the node at the other end of the connection: ")?,
         }
-        .and_then(|()| if node { Ok(()) } else { f.write_str(" (not connected)") })
+        f.write_str(match self.kind {
+            DisconnectKind::PeerClosed | DisconnectKind::NodeLost => "its process is gone",
+            DisconnectKind::Shutdown => "it shut down",
+            DisconnectKind::Violation => "it broke the protocol and was cut off",
+            DisconnectKind::RouteBroken => "it found the route's ends at odds and gave it up",
+            DisconnectKind::WrongVersion => "it speaks another version of the protocol",
+            DisconnectKind::WrongRole => "neither node is the other's broker, or both are",
+            DisconnectKind::AlreadyConnected => "these two nodes are connected already",
+        })
     }
 }
 
@@ -120,6 +112,11 @@ pub enum PutErrorKind {
     },
     /// Handle number `index` is a portal of another node. A portal travels only through its own.
     ForeignPortal {
+        /// Its place in the parcel's list of handles.
+        index: usize,
+    },
+    /// Handle number `index` is an [`OsHandle`](crate::OsHandle) that is empty.
+    EmptyHandle {
         /// Its place in the parcel's list of handles.
         index: usize,
     },
@@ -163,6 +160,7 @@ impl fmt::Display for PutErrorKind {
                 f,
                 "handle {index} is a portal of another node; send it through a portal of its own"
             ),
+            Self::EmptyHandle { index } => write!(f, "handle {index} is empty: it was taken out"),
             Self::OwnRoute { index } => {
                 write!(f, "handle {index} is an end of the route that it would travel along")
             }

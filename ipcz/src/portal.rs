@@ -10,9 +10,9 @@ use ipcz_core::{GetRefused, PortalId, PutRefused, TrapConditions, TrapRefused};
 use crate::error::{Disconnect, PutError, PutErrorKind, TryRecvError};
 use crate::parcel::Apart;
 use crate::recv::{Recv, wait_conditions};
-use crate::shell::{Contents, Guard, Notice, Parker, Shared, State, Watcher};
-use crate::trap::{Conditions, Satisfied, Status, TrapEvent};
+use crate::shell::{Contents, Guard, Notice, Parker, Shared, Slot, State, Watcher};
 use crate::transaction::{GetTransaction, PutTransaction};
+use crate::trap::{Conditions, Satisfied, Status, TrapEvent};
 use crate::{Node, Parcel, Route, wire};
 
 /// One of two entangled portals: what is put into it comes out of its peer, in order, wherever that
@@ -119,12 +119,14 @@ impl Portal {
         if apart.contents.slots.len() > wire::MAX_HANDLES {
             return Err(PutErrorKind::TooManyHandles);
         }
+        let is_empty = |slot: &Slot| matches!(slot, Slot::Os(handle) if handle.is_empty());
+        if let Some(index) = apart.contents.slots.iter().position(is_empty) {
+            return Err(PutErrorKind::EmptyHandle { index });
+        }
         let foreign =
             apart.portals.iter().position(|portal| !Arc::ptr_eq(&portal.guard, &self.guard));
         match foreign {
-            Some(portal) => {
-                Err(PutErrorKind::ForeignPortal { index: apart.place_of(portal) })
-            }
+            Some(portal) => Err(PutErrorKind::ForeignPortal { index: apart.place_of(portal) }),
             None => Ok(()),
         }
     }
@@ -347,9 +349,7 @@ fn put_error_kind(refused: PutRefused, apart: &Apart) -> PutErrorKind {
             PutErrorKind::Disconnected(Disconnect::PEER_CLOSED)
         }
         PutRefused::Disconnected(cause) => PutErrorKind::Disconnected(cause.into()),
-        PutRefused::BadPortal { index } => {
-            PutErrorKind::BadPortal { index: apart.place_of(index) }
-        }
+        PutRefused::BadPortal { index } => PutErrorKind::BadPortal { index: apart.place_of(index) },
         PutRefused::OwnRoute { index } => PutErrorKind::OwnRoute { index: apart.place_of(index) },
         PutRefused::TooManyPortals => PutErrorKind::TooManyHandles,
     }

@@ -38,7 +38,7 @@ impl Future for Recv<'_> {
         // What is replaced or taken back is dropped outside the lock: a waker may own anything.
         let (taken, _replaced) = this.portal.shared().step(|state| {
             let taken = state.engine.get(id);
-            if taken != Err(GetRefused::Empty) {
+            if !matches!(taken, Err(GetRefused::Empty)) {
                 return (taken, trap.take().and_then(|trap| state.disarm(id, trap)));
             }
             let waker = Notice::Wake(cx.waker().clone());

@@ -1,8 +1,6 @@
 //! Traps, as applications see them.
 
-pub use ipcz_core::{
-    PortalStatus as Status, TrapConditions as Conditions, TrapEvent, TrapFlags,
-};
+pub use ipcz_core::{PortalStatus as Status, TrapConditions as Conditions, TrapEvent, TrapFlags};
 
 /// A trap was not set, because it would fire at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -43,6 +43,10 @@ impl Notices {
         self.by_trap.remove(&trap)
     }
 
+    pub(crate) fn contains(&self, trap: TrapId) -> bool {
+        self.by_trap.contains_key(&trap)
+    }
+
     pub(crate) fn get_mut(&mut self, trap: TrapId) -> Option<&mut Notice> {
         self.by_trap.get_mut(&trap)
     }

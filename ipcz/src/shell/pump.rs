@@ -7,6 +7,7 @@
 //! caused them.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -66,18 +67,18 @@ impl Callbacks {
 
 impl Shared {
     /// Starts the pump's thread, if the driver wants one.
-    pub(super) fn start_pump(self: &Arc<Self>) {
+    pub(super) fn start_pump(self: &Arc<Self>) -> io::Result<()> {
         if self.driver.pump().is_none() {
-            return;
+            return Ok(());
         }
         let shared = Arc::clone(self);
         let name = format!("ipcz-{}", self.name);
-        let started = thread::Builder::new().name(name).spawn(move || {
+        thread::Builder::new().name(name).spawn(move || {
             if let Some(pump) = shared.driver.pump() {
                 shared.run_pump(pump);
             }
-        });
-        started.expect("the system starts one thread for each node");
+        })?;
+        Ok(())
     }
 
     fn run_pump(self: &Arc<Self>, pump: &dyn Pump) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::Waker;
 
@@ -12,12 +13,15 @@ use super::link::Link;
 use super::notices::Notices;
 use super::payload::Contents;
 use super::pump::Callbacks;
+use crate::driver::unix::UnixDriver;
 use crate::driver::{Driver, Transport};
 use crate::sync::lock;
 
 /// What all handles of a node share. The pump and the transports hold it too.
 pub(crate) struct Shared {
     pub(crate) driver: Arc<dyn Driver>,
+    /// The driver once more, if it is the system's: it spawns, listens and connects.
+    pub(crate) system: Option<Arc<UnixDriver>>,
     pub(crate) name: NodeName,
     pub(crate) is_broker: bool,
     state: Mutex<State>,
@@ -77,9 +81,14 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(driver: Arc<dyn Driver>, config: Config) -> Arc<Self> {
+    pub(crate) fn new(
+        driver: Arc<dyn Driver>,
+        system: Option<Arc<UnixDriver>>,
+        config: Config,
+    ) -> io::Result<Arc<Self>> {
         let shared = Arc::new(Self {
             driver,
+            system,
             name: config.name,
             is_broker: config.is_broker,
             state: Mutex::new(State {
@@ -95,8 +104,8 @@ impl Shared {
             callbacks: Callbacks::default(),
             idle: Condvar::new(),
         });
-        shared.start_pump();
-        shared
+        shared.start_pump()?;
+        Ok(shared)
     }
 
     /// Looks at the node's state without changing what the engine knows.
@@ -152,7 +161,6 @@ impl Shared {
         }
         true
     }
-
 }
 
 impl State {

@@ -101,7 +101,8 @@ fn any_bytes_are_refused_or_understood_and_nothing_else() {
             (state >> 56) as u8
         };
         let length = usize::from(next() % 80);
-        let noise: Vec<u8> = (0..length).map(|i| if i == 0 { next() % 0x26 } else { next() }).collect();
+        let noise: Vec<u8> =
+            (0..length).map(|i| if i == 0 { next() % 0x26 } else { next() }).collect();
         if let Ok(message) = decode(&noise) {
             let again = decode(&bytes(&message));
             assert_eq!(again, Ok(message));

@@ -112,10 +112,7 @@ impl TransportHandler for Keeper {
 
 fn handles(count: usize) -> Frame {
     let null = || Attachment::Handle(OsHandle::from(File::open("/dev/null").unwrap()));
-    Frame {
-        attachments: (0..count).map(|_| null()).collect(),
-        ..Frame::default()
-    }
+    Frame { attachments: (0..count).map(|_| null()).collect(), ..Frame::default() }
 }
 
 /// Opens one of everything and looks whether all of it is close-on-exec and gone in the end.
@@ -129,9 +126,7 @@ fn audit() {
         let (c, d) = driver.create_transports().unwrap();
         let region = driver.allocate_region(100).unwrap();
         let mut frame = handles(300);
-        frame
-            .attachments
-            .push(Attachment::Region(region.try_clone().unwrap()));
+        frame.attachments.push(Attachment::Region(region.try_clone().unwrap()));
         frame.attachments.push(Attachment::Transport(d));
         a.transmit(&mut VecDeque::from([frame])).unwrap();
         b.activate(keeper.clone()).unwrap();
@@ -146,15 +141,9 @@ fn audit() {
         let (mut child, spawned) = driver.spawn(idle).unwrap();
         assert!(driver.spawn(Command::new("/nonexistent")).is_err());
         let now = descriptors();
-        let new: Vec<_> = now
-            .iter()
-            .filter(|(fd, _)| !before.contains_key(fd))
-            .collect();
+        let new: Vec<_> = now.iter().filter(|(fd, _)| !before.contains_key(fd)).collect();
         println!("many: {}", new.len() > 310);
-        println!(
-            "close-on-exec: {}",
-            new.iter().all(|(_, close_on_exec)| **close_on_exec)
-        );
+        println!("close-on-exec: {}", new.iter().all(|(_, close_on_exec)| **close_on_exec));
         child.kill().unwrap();
         child.wait().unwrap();
         drop((a, b, c, keeper, listener, connected, accepted, spawned));

@@ -64,20 +64,12 @@ pub(crate) fn a_thousand_handles_travel_in_one_frame(driver: &dyn Driver) {
     let (a, b) = connected(driver);
     let (reader, writer) = io::pipe().unwrap();
     let null = File::open("/dev/null").unwrap();
-    let files = [
-        OsHandle::from(reader),
-        OsHandle::from(writer),
-        OsHandle::from(null),
-    ];
+    let files = [OsHandle::from(reader), OsHandle::from(writer), OsHandle::from(null)];
     let which = |index: usize| index * index % 7 % 3;
     let attachments = (0..1000)
         .map(|index| Attachment::Handle(files[which(index)].try_clone().unwrap()))
         .collect();
-    let crowded = Frame {
-        attachments,
-        body: noise(300_000, 5),
-        ..numbered(1)
-    };
+    let crowded = Frame { attachments, body: noise(300_000, 5), ..numbered(1) };
     let lone = Frame {
         attachments: vec![Attachment::Handle(files[2].try_clone().unwrap())],
         ..numbered(2)
@@ -93,9 +85,7 @@ pub(crate) fn a_thousand_handles_travel_in_one_frame(driver: &dyn Driver) {
     };
     let identities = files.map(identity);
     for (index, attachment) in frames[1].attachments.drain(..).enumerate() {
-        let Attachment::Handle(handle) = attachment else {
-            panic!("no handle")
-        };
+        let Attachment::Handle(handle) = attachment else { panic!("no handle") };
         let mine = identity(handle);
         assert_eq!(mine, identities[which(index)], "handle {index}");
     }
@@ -144,9 +134,7 @@ pub(crate) fn a_region_is_shared(driver: &dyn Driver) {
     let here = region.map().unwrap();
     a.send([carrying(vec![Attachment::Region(region)])]);
     let mut frame = receive(driver, &b, 1).remove(0);
-    let Attachment::Region(region) = frame.attachments.remove(0) else {
-        panic!("no region")
-    };
+    let Attachment::Region(region) = frame.attachments.remove(0) else { panic!("no region") };
     assert_eq!(region.num_bytes(), 10_000);
     let there = region.map().unwrap();
     drop(region);
@@ -188,10 +176,7 @@ pub(crate) fn no_descriptor_is_leaked(driver: &dyn Driver) {
     for _ in 0..200 {
         let null = File::open("/dev/null").unwrap();
         let attachments = vec![Attachment::Handle(null.into())];
-        a.send([Frame {
-            body: vec![0; 10_000],
-            ..carrying(attachments)
-        }]);
+        a.send([Frame { body: vec![0; 10_000], ..carrying(attachments) }]);
     }
     pump_until(driver, "some frame", || b.seen.num_frames() > 0);
     drop((a, b));

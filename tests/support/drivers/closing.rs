@@ -42,9 +42,7 @@ pub(crate) fn closing_is_told_once(driver: &dyn Driver) {
     let (a, b) = connected(driver);
     a.transport.deactivate();
     a.transport.deactivate();
-    pump_until(driver, "both closes", || {
-        a.seen.closed().is_some() && b.seen.closed().is_some()
-    });
+    pump_until(driver, "both closes", || a.seen.closed().is_some() && b.seen.closed().is_some());
     b.transport.deactivate();
     let (seen_a, seen_b) = (a.seen, b.seen);
     drop((a.transport, b.transport));
@@ -52,10 +50,7 @@ pub(crate) fn closing_is_told_once(driver: &dyn Driver) {
     assert_eq!(seen_a.told().closed, [TransportClosed::Deactivated]);
     assert_eq!(seen_b.told().closed, [TransportClosed::PeerGone]);
     // Nothing holds a handler any more.
-    assert_eq!(
-        (Arc::strong_count(&seen_a), Arc::strong_count(&seen_b)),
-        (1, 1)
-    );
+    assert_eq!((Arc::strong_count(&seen_a), Arc::strong_count(&seen_b)), (1, 1));
 }
 
 pub(crate) fn transmitting_on_a_closed_transport_fails(driver: &dyn Driver) {

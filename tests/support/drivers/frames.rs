@@ -56,10 +56,7 @@ pub(crate) fn large_bodies_cross_each_other(driver: &dyn Driver) {
 pub(crate) fn frames_sent_before_activation_arrive(driver: &dyn Driver) {
     let (a, b) = dormant(driver);
     a.send((0..10).map(numbered));
-    let large = Frame {
-        body: noise(2 << 20, 7),
-        ..numbered(10)
-    };
+    let large = Frame { body: noise(2 << 20, 7), ..numbered(10) };
     a.send([large]);
     b.activate();
     let frames = receive(driver, &b, 11);
@@ -86,11 +83,7 @@ impl TransportHandler for Returner {
             answers.push_back(numbered(number(&frame) + 1));
         }
         if self.last.load(Ordering::SeqCst) < RETURNS {
-            self.transport
-                .get()
-                .unwrap()
-                .transmit(&mut answers)
-                .unwrap();
+            self.transport.get().unwrap().transmit(&mut answers).unwrap();
         }
     }
 
@@ -102,10 +95,7 @@ impl TransportHandler for Returner {
 pub(crate) fn a_handler_may_transmit(driver: &dyn Driver) {
     let (one, two) = driver.create_transports().unwrap();
     let returners = [one, two].map(|transport| {
-        let returner = Arc::new(Returner {
-            transport: OnceLock::new(),
-            last: AtomicUsize::new(0),
-        });
+        let returner = Arc::new(Returner { transport: OnceLock::new(), last: AtomicUsize::new(0) });
         assert!(returner.transport.set(transport).is_ok());
         returner
     });
@@ -117,9 +107,7 @@ pub(crate) fn a_handler_may_transmit(driver: &dyn Driver) {
     let transport = returners[0].transport.get().unwrap();
     transport.transmit(&mut first).unwrap();
     pump_until(driver, "the last return", || {
-        returners
-            .iter()
-            .any(|it| it.last.load(Ordering::SeqCst) >= RETURNS)
+        returners.iter().any(|it| it.last.load(Ordering::SeqCst) >= RETURNS)
     });
     for returner in &returners {
         returner.transport.get().unwrap().deactivate();
@@ -132,10 +120,7 @@ pub(crate) fn what_is_queued_is_counted_and_drained(driver: &dyn Driver) {
     assert_eq!(a.transport.queued_bytes(), 0);
     for number in 0..64 {
         let body = vec![0; 100_000];
-        a.send([Frame {
-            body,
-            ..numbered(number)
-        }]);
+        a.send([Frame { body, ..numbered(number) }]);
     }
     settle(driver);
     let queued = a.transport.queued_bytes();
@@ -171,11 +156,7 @@ pub(crate) fn frames_beyond_the_limits_are_refused(driver: &dyn Driver) {
         let (a, b) = connected(driver);
         a.send([numbered(1)]);
         let (head, body) = (vec![0; head], vec![0; body]);
-        let frame = Frame {
-            head,
-            body,
-            ..Frame::default()
-        };
+        let frame = Frame { head, body, ..Frame::default() };
         let refused = TransportClosed::Os(io::ErrorKind::InvalidInput);
         assert_eq!(a.try_send([frame]), Err(refused.clone()));
         assert_eq!(a.try_send([numbered(2)]), Err(refused.clone()));

@@ -62,10 +62,7 @@ impl Recorder {
     }
 
     fn note(&self, what: impl FnOnce(&mut Told)) {
-        assert!(
-            !self.busy.swap(true, Ordering::SeqCst),
-            "handler calls overlap"
-        );
+        assert!(!self.busy.swap(true, Ordering::SeqCst), "handler calls overlap");
         let mut told = self.told();
         assert_eq!(told.closed, [], "told something after the close");
         what(&mut told);
@@ -169,10 +166,7 @@ pub(crate) fn settle(driver: &dyn Driver) {
 
 /// A frame with a number in its head.
 pub(crate) fn numbered(number: usize) -> Frame {
-    Frame {
-        head: number.to_le_bytes().to_vec(),
-        ..Frame::default()
-    }
+    Frame { head: number.to_le_bytes().to_vec(), ..Frame::default() }
 }
 
 /// The number in a frame's head.
@@ -182,10 +176,7 @@ pub(crate) fn number(frame: &Frame) -> usize {
 
 /// A frame with nothing but attachments.
 pub(crate) fn carrying(attachments: Vec<Attachment>) -> Frame {
-    Frame {
-        attachments,
-        ..Frame::default()
-    }
+    Frame { attachments, ..Frame::default() }
 }
 
 /// Bytes that repeat in no short period.

@@ -20,10 +20,7 @@ pub(crate) fn handler_calls_never_overlap(driver: &dyn Driver) {
             let a = &a;
             scope.spawn(move || {
                 for number in 0..FRAMES {
-                    a.send([Frame {
-                        body: vec![0; number],
-                        ..numbered(number * 2 + parity)
-                    }]);
+                    a.send([Frame { body: vec![0; number], ..numbered(number * 2 + parity) }]);
                 }
             })
         });
@@ -78,10 +75,7 @@ pub(crate) fn a_deactivation_elsewhere_waits_for_the_handler(driver: &dyn Driver
     let (a, b) = dormant(driver);
     let (steps, told) = mpsc::channel();
     let (leave, may_leave) = mpsc::channel();
-    let lingerer = Lingerer {
-        steps,
-        leave: Mutex::new(may_leave),
-    };
+    let lingerer = Lingerer { steps, leave: Mutex::new(may_leave) };
     b.transport.activate(Arc::new(lingerer)).unwrap();
     thread::scope(|scope| {
         scope.spawn(|| {

@@ -53,10 +53,7 @@ fn a_frame_in_single_bytes_arrives_and_one_cut_off_does_not() {
         driver.pump().unwrap().wait(None).unwrap();
     }
     let arrived = harness::receive(&*driver, &raw.end, 1).remove(0);
-    assert_eq!(
-        (&arrived.head[..], &arrived.body[..]),
-        (&b"he"[..], &b"bod"[..])
-    );
+    assert_eq!((&arrived.head[..], &arrived.body[..]), (&b"he"[..], &b"bod"[..]));
     assert_eq!(arrived.attachments.len(), 1);
 
     raw.write_with(&frame[..frame.len() - 1], &descriptors(1));
@@ -101,10 +98,7 @@ fn descriptors_and_frames_must_agree() {
     assert!(raw.broken_rule().contains("belong to no frame"));
 
     let raw = Raw::new(&driver);
-    raw.write_with(
-        &[&header(0, 0, 3)[..], &[1, 1, 1]].concat(),
-        &descriptors(2),
-    );
+    raw.write_with(&[&header(0, 0, 3)[..], &[1, 1, 1]].concat(), &descriptors(2));
     assert!(raw.broken_rule().contains("fewer descriptors"));
     assert_eq!(raw.end.seen.num_frames(), 0);
 
@@ -158,9 +152,7 @@ fn a_flood_starves_nobody() {
             assert!(waits.get() <= 5, "starved for {waits:?} waits");
         }
         over.store(true, Ordering::SeqCst);
-        floods
-            .iter()
-            .for_each(|flood| flood.end.transport.deactivate());
+        floods.iter().for_each(|flood| flood.end.transport.deactivate());
     });
 }
 
@@ -169,10 +161,7 @@ fn a_peer_that_went_is_no_signal() {
     let driver = UnixDriver::new().unwrap();
     let raw = Raw::new(&driver);
     raw.socket.shutdown(std::net::Shutdown::Both).unwrap();
-    assert_eq!(
-        raw.end.try_send([numbered(1)]),
-        Err(TransportClosed::PeerGone)
-    );
+    assert_eq!(raw.end.try_send([numbered(1)]), Err(TransportClosed::PeerGone));
     assert_eq!(raw.ended(), TransportClosed::PeerGone);
 }
 
@@ -180,10 +169,7 @@ fn a_peer_that_went_is_no_signal() {
 fn a_peer_that_stops_reading_keeps_nothing_from_arriving() {
     let driver = UnixDriver::new().unwrap();
     let raw = Raw::new(&driver);
-    let large = || Frame {
-        body: vec![0; 1 << 20],
-        ..Frame::default()
-    };
+    let large = || Frame { body: vec![0; 1 << 20], ..Frame::default() };
     raw.end.send((0..4).map(|_| large()));
     assert!(raw.end.transport.queued_bytes() > 3 << 20);
     raw.write(&header(0, 0, 0));
@@ -201,15 +187,10 @@ fn a_transport_sent_with_a_queue_arrives_closed() {
     let driver = UnixDriver::new().unwrap();
     let (a, b) = connected(&*driver);
     let (near, far) = harness::dormant(&*driver);
-    let large = Frame {
-        body: vec![0; 4 << 20],
-        ..Frame::default()
-    };
+    let large = Frame { body: vec![0; 4 << 20], ..Frame::default() };
     far.send([numbered(1), large]);
     assert!(far.transport.queued_bytes() > 0);
-    a.send([harness::carrying(vec![Attachment::Transport(
-        far.transport,
-    )])]);
+    a.send([harness::carrying(vec![Attachment::Transport(far.transport)])]);
     harness::receive(&*driver, &b, 1);
     near.activate();
     pump_until(&*driver, "the close", || near.seen.closed().is_some());

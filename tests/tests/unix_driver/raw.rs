@@ -25,11 +25,7 @@ impl Raw {
         let end = End::new(driver.transport(other.into()).unwrap());
         end.activate();
         let driver = Arc::clone(driver);
-        Raw {
-            socket,
-            end,
-            driver,
-        }
+        Raw { socket, end, driver }
     }
 
     pub(crate) fn write(&self, bytes: &[u8]) {

@@ -49,14 +49,9 @@ fn a_child_talks_to_its_parent_until_one_is_gone() {
     }]);
     let mut frames = receive(&*driver, &end, 101);
     assert!(frames.iter().map(number).eq(0..101));
-    let Attachment::Handle(handle) = frames[100].attachments.remove(0) else {
-        panic!("no handle")
-    };
+    let Attachment::Handle(handle) = frames[100].attachments.remove(0) else { panic!("no handle") };
     let mut text = String::new();
-    File::try_from(handle)
-        .unwrap()
-        .read_to_string(&mut text)
-        .unwrap();
+    File::try_from(handle).unwrap().read_to_string(&mut text).unwrap();
     assert!(text.contains("ipcz-tests"));
     end.transport.deactivate();
     assert!(child.wait().unwrap().success());
@@ -106,19 +101,13 @@ fn everything_is_close_on_exec_and_given_back() {
 #[test]
 fn a_process_out_of_descriptors_loses_the_transport_and_no_more() {
     let told = run(child("crowd"));
-    assert!(
-        told.contains("closed: Some(Violation(\"descriptors were lost"),
-        "{told}"
-    );
+    assert!(told.contains("closed: Some(Violation(\"descriptors were lost"), "{told}");
     assert!(told.ends_with("frames: 1\nleaked: 0\n"), "{told}");
 }
 
 #[test]
 fn the_connection_is_taken_once() {
-    assert_eq!(
-        spawned(child("take-twice")),
-        "first: true\nsecond: AlreadyTaken\n"
-    );
+    assert_eq!(spawned(child("take-twice")), "first: true\nsecond: AlreadyTaken\n");
 }
 
 #[test]
