@@ -100,7 +100,7 @@ impl<T, E> Call<T, E> {
                 .decode
                 .ok_or_else(|| CodecError::new("the call failed before"))?;
             let result = decode(&mut body)?;
-            body.finish()?;
+            body.finish(self.method)?;
             Ok(result)
         };
         outcome

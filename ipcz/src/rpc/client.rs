@@ -30,12 +30,10 @@ pub struct Client {
 type Arguments = Result<(), CodecError>;
 
 impl Client {
-    /// Calls over `portal`.
+    /// The portal, to look at.
     #[must_use]
-    pub fn new(portal: Portal) -> Self {
-        Self {
-            replies: Replies::new(portal),
-        }
+    pub fn portal(&self) -> &Portal {
+        self.replies.portal()
     }
 
     /// Sends a request now, and gives the call that waits for its reply.
@@ -109,6 +107,14 @@ impl Client {
     /// This client, unchanged.
     pub fn into_portal(self) -> Result<Portal, Self> {
         self.replies.take_portal().map_err(|_| self)
+    }
+}
+
+impl From<Portal> for Client {
+    fn from(portal: Portal) -> Self {
+        Self {
+            replies: Replies::new(portal),
+        }
     }
 }
 

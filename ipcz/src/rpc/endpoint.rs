@@ -1,5 +1,7 @@
 //! What proxies and receivers have in common.
 
+use std::fmt;
+
 use crate::Portal;
 
 /// One end of a typed connection: a proxy, which calls, or a receiver, which is served.
@@ -15,9 +17,56 @@ pub trait Endpoint: Sized + Send {
     /// checked now: a peer that speaks something else shows with the first message.
     fn from_portal(portal: Portal) -> Self;
 
+    /// The portal below, to look at. What is put on it, or taken from it, is missing in the
+    /// conversation, which then ends in an error.
+    fn portal(&self) -> &Portal;
+
     /// The portal below, with what is queued in it.
     ///
     /// # Errors
     /// Gives the endpoint back: it is a proxy that waits for replies, or it was moved into a message.
     fn into_portal(self) -> Result<Portal, Self>;
+}
+
+/// What a receiver is made of: a portal that nobody reads yet.
+pub struct Incoming {
+    portal: Portal,
+}
+
+impl Incoming {
+    /// The portal, to look at.
+    #[must_use]
+    pub fn portal(&self) -> &Portal {
+        &self.portal
+    }
+
+    /// Moves the portal out, so that it can be sent.
+    ///
+    /// # Errors
+    /// What to tell the user: the portal has left before.
+    pub fn take_portal(&self) -> Result<Portal, String> {
+        self.portal
+            .take()
+            .ok_or_else(|| "was moved into a message before".into())
+    }
+
+    /// The portal.
+    ///
+    /// # Errors
+    /// This again: the portal has left before.
+    pub fn into_portal(self) -> Result<Portal, Self> {
+        self.portal.take().ok_or(self)
+    }
+}
+
+impl From<Portal> for Incoming {
+    fn from(portal: Portal) -> Self {
+        Self { portal }
+    }
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming").finish_non_exhaustive()
+    }
 }

@@ -32,16 +32,16 @@ pub(crate) mod private {
     pub use super::call::{Call, Sent};
     pub use super::client::{Client, Method};
     pub use super::codec::{
-        Always, Array, Bytes, DecodeAs, DecodeReply, Decoder, EncodeAs, Encoder, Fallible,
-        Optional, Plain,
+        Always, Array, Bytes, CodecError, DecodeAs, DecodeReply, Decoder, EncodeAs, Encoder,
+        Fallible, Optional, Plain,
     };
     pub use super::codec::{deserialize_portal, serialize_portal};
-    pub use super::endpoint::Endpoint;
+    pub use super::endpoint::{Endpoint, Incoming};
     pub use super::error::ServeError;
     pub use super::server::{
-        Answer, BadRequest, Message, Request, ServeExclusive, ServeShared, serve_exclusive,
+        Answer, Message, Request, ServeExclusive, ServeShared, serve_exclusive,
         serve_exclusive_blocking, serve_shared, serve_shared_blocking,
     };
-    pub use crate::{Node, Portal};
+    pub use crate::{Node, Parcel, Portal};
     pub use serde;
 }

@@ -102,6 +102,10 @@ impl Replies {
         })
     }
 
+    pub(super) fn portal(&self) -> &Portal {
+        &self.portal
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing under this lock can unwind half-way: a poisoned state is whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -162,20 +166,20 @@ impl Replies {
         let mut state = self.lock();
         match &state.fault {
             None => {}
-            Some(Fault::Moved) => return Err("it was moved into a message before".into()),
-            Some(_) => return Err("its server is gone".into()),
+            Some(Fault::Moved) => return Err("was moved into a message before".into()),
+            Some(_) => return Err("has lost its server".into()),
         }
         let waiting = state.unanswered();
         if waiting != 0 {
             return Err(format!(
-                "{waiting} of its calls have no reply yet: wait for them before sending the proxy"
+                "has {waiting} calls without a reply: wait for them before sending it"
             ));
         }
         state.fault = Some(Fault::Moved);
         drop(state);
         self.portal
             .take()
-            .ok_or_else(|| "its portal is closed".into())
+            .ok_or_else(|| "has no portal any more".into())
     }
 
     /// Gives the reply of `call`, or has `context` woken when it is there.

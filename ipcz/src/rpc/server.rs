@@ -11,15 +11,13 @@ use futures_util::stream::{FuturesUnordered, Stream};
 
 use super::block_on;
 use super::codec::{CodecError, EncodeAs, Encoder};
+use super::endpoint::Incoming;
 use super::error::ServeError;
 use super::message::{Failure, REQUEST_HEAD, ReplyHead, RequestHead};
 use crate::{Disconnect, Handle, Parcel, Portal};
 
 /// How many handlers of one endpoint run at once. Further requests wait in the portal.
 const MAX_RUNNING: usize = 1024;
-
-/// A request is no request of the interface: it ends the connection.
-pub type BadRequest = CodecError;
 
 /// A request whose head was understood.
 pub struct Request {
@@ -29,7 +27,7 @@ pub struct Request {
 }
 
 impl Request {
-    fn parse(parcel: Parcel) -> Result<Self, BadRequest> {
+    fn parse(parcel: Parcel) -> Result<Self, CodecError> {
         let head = RequestHead::parse(parcel.bytes())?;
         let (bytes, handles) = parcel.into_parts();
         Ok(Self {
@@ -101,44 +99,46 @@ impl Answer {
     }
 }
 
-type Outcome = Result<Option<Parcel>, BadRequest>;
+type Outcome = Result<Option<Parcel>, CodecError>;
 
 /// An interface whose methods all take `&self`: calls start in order and run at the same time.
 pub trait ServeShared<S> {
-    /// Runs one request.
+    /// Runs one request. An error is no request of the interface: it ends the connection.
     fn dispatch(server: &S, request: Request) -> impl Future<Output = Outcome> + Send;
 }
 
 /// An interface with a method that takes `&mut self`: one call runs at a time, in order.
 pub trait ServeExclusive<S> {
-    /// Runs one request.
+    /// Runs one request. An error is no request of the interface: it ends the connection.
     fn dispatch(server: &mut S, request: Request) -> impl Future<Output = Outcome> + Send;
 }
 
-/// Serves `portal` until its peer closes it and every call is finished.
+/// Serves `incoming` until its peer closes it and every call is finished.
 ///
 /// # Errors
 /// See [`ServeError`].
 pub async fn serve_shared<I: ServeShared<S>, S: Sync>(
-    portal: Portal,
+    incoming: Incoming,
     server: S,
 ) -> Result<(), ServeError> {
-    let mut calls = Calls::new(&portal, |request| I::dispatch(&server, request));
+    let portal = incoming.portal();
+    let mut calls = Calls::new(portal, |request| I::dispatch(&server, request));
     while calls.is_open || !calls.running.is_empty() {
         calls.step().await?;
     }
     Ok(())
 }
 
-/// Serves `portal` as [`serve_shared`] does, on this thread.
+/// Serves `incoming` as [`serve_shared`] does, on this thread.
 ///
 /// # Errors
 /// See [`ServeError`].
 pub fn serve_shared_blocking<I: ServeShared<S>, S: Sync>(
-    portal: Portal,
+    incoming: Incoming,
     server: S,
 ) -> Result<(), ServeError> {
-    let mut calls = Calls::new(&portal, |request| I::dispatch(&server, request));
+    let portal = incoming.portal();
+    let mut calls = Calls::new(portal, |request| I::dispatch(&server, request));
     while calls.is_open || !calls.running.is_empty() {
         if calls.running.is_empty() {
             // Nothing but the portal can wake this thread, so it waits there, which is quickest.
@@ -151,38 +151,40 @@ pub fn serve_shared_blocking<I: ServeShared<S>, S: Sync>(
     Ok(())
 }
 
-/// Serves `portal` until its peer closes it.
+/// Serves `incoming` until its peer closes it.
 ///
 /// # Errors
 /// See [`ServeError`].
 pub async fn serve_exclusive<I: ServeExclusive<S>, S: Send>(
-    portal: Portal,
+    incoming: Incoming,
     mut server: S,
 ) -> Result<(), ServeError> {
+    let portal = incoming.portal();
     loop {
         match portal.recv().await {
             Ok(parcel) => {
                 let request = Request::parse(parcel)?;
-                answer(&portal, I::dispatch(&mut server, request).await?);
+                answer(portal, I::dispatch(&mut server, request).await?);
             }
             Err(why) => return closed(why),
         }
     }
 }
 
-/// Serves `portal` as [`serve_exclusive`] does, on this thread.
+/// Serves `incoming` as [`serve_exclusive`] does, on this thread.
 ///
 /// # Errors
 /// See [`ServeError`].
 pub fn serve_exclusive_blocking<I: ServeExclusive<S>, S: Send>(
-    portal: Portal,
+    incoming: Incoming,
     mut server: S,
 ) -> Result<(), ServeError> {
+    let portal = incoming.portal();
     loop {
         match portal.recv_blocking() {
             Ok(parcel) => {
                 let request = Request::parse(parcel)?;
-                answer(&portal, block_on(I::dispatch(&mut server, request))?);
+                answer(portal, block_on(I::dispatch(&mut server, request))?);
             }
             Err(why) => return closed(why),
         }

@@ -37,16 +37,16 @@ impl<'de> Decoder<'de> {
         S::decode(self).map_err(|error| error.at(place))
     }
 
-    /// Ends the message.
+    /// Ends the message. An error is said of `place`.
     ///
     /// # Errors
     /// There are bytes behind the last value.
-    pub fn finish(self) -> Result<()> {
+    pub fn finish(self, place: &'static str) -> Result<()> {
         if self.rest.is_empty() {
             return Ok(());
         }
         let text = format!("{} bytes follow the last value", self.rest.len());
-        Err(CodecError::new(text))
+        Err(CodecError::new(text).at(place))
     }
 
     /// A value that postcard reads by itself, without recursion.

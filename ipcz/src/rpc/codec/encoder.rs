@@ -9,7 +9,6 @@ use crate::{Handle, Parcel};
 type Result<T> = std::result::Result<T, CodecError>;
 
 /// Where postcard puts its bytes: a vector that refuses to outgrow a message.
-#[derive(Default)]
 struct Output {
     bytes: Vec<u8>,
     /// How many pieces were appended, for tests that count copies.
@@ -57,7 +56,8 @@ impl Encoder {
         bytes.extend_from_slice(head);
         let output = Output {
             bytes,
-            ..Output::default()
+            #[cfg(test)]
+            pieces: 0,
         };
         Self {
             post: postcard::Serializer { output },

@@ -49,7 +49,8 @@ impl<F: Fn() -> Result<Handle, String>> Serialize for Outgoing<'_, F> {
         if !gate::is_collecting() {
             return Err(S::Error::custom(format_args!("{} {OUTSIDE}", self.what)));
         }
-        let handle = (self.take)().map_err(S::Error::custom)?;
+        let handle =
+            (self.take)().map_err(|why| S::Error::custom(format_args!("{} {why}", self.what)))?;
         gate::deposit(handle)
             .map_err(|_| S::Error::custom(format_args!("{} {OUTSIDE}", self.what)))?;
         serializer.serialize_unit()
@@ -95,7 +96,7 @@ impl<'de, T: Value> Visitor<'de> for Incoming<T> {
 /// Moves the portal into the message. The one that is left behaves as closed.
 impl Serialize for Portal {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let take = || self.take().ok_or_else(|| format!("the portal {GONE}"));
+        let take = || self.take().ok_or_else(|| GONE.to_string());
         serialize_portal(Self::WHAT, take, serializer)
     }
 }
@@ -110,7 +111,7 @@ impl<'de> Deserialize<'de> for Portal {
 impl Serialize for OsHandle {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let take = || {
-            let handle = self.take().ok_or_else(|| format!("the OS handle {GONE}"))?;
+            let handle = self.take().ok_or_else(|| GONE.to_string())?;
             Ok(Handle::Os(handle.into()))
         };
         let what = Self::WHAT;

@@ -61,7 +61,7 @@ where
     let (bytes, handles) = parcel.into_parts();
     let mut decoder = Decoder::new(&bytes, handles);
     let value = decoder.take::<Plain, T>("value")?;
-    decoder.finish()?;
+    decoder.finish("message")?;
     Ok(value)
 }
 
@@ -221,7 +221,7 @@ fn counts_are_held_against_the_bytes_that_are_there() {
 #[test]
 fn trailing_bytes_are_an_error() {
     let said = text(decode::<u8>(Parcel::new([1, 2, 3])));
-    assert_eq!(said, "2 bytes follow the last value");
+    assert_eq!(said, "message: 2 bytes follow the last value");
 }
 
 #[test]
