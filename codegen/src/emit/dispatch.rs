@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 
-use super::{Emitter, conditions, hex, local};
+use super::{Emitter, at, conditions, hex, local};
 use crate::ir::{Arg, Method, Receiver};
 
 impl Emitter<'_> {
@@ -84,12 +84,12 @@ impl Emitter<'_> {
     fn take_argument(&self, method: &Method, Arg { name, ty }: &Arg) -> TokenStream {
         let (private, from) = (&self.private, local("from"));
         let place = format!("argument `{name}` of `{}`", self.title(method));
-        let shape = self.shape(&ty.shape);
+        // In the user's place, so that a type that cannot be sent is underlined there.
+        let span = ty.syntax.span();
+        let take = at(span, quote!(#private::Decoder::take));
+        let shape = at(span, self.shape(&ty.shape));
         let ty = &ty.syntax;
-        let span = ty.span().resolved_at(from.span());
-        quote_spanned! {span=>
-            let #name = #private::Decoder::take::<#shape, #ty>(&mut #from, #place)?;
-        }
+        quote_spanned!(span=> let #name = #take::<#shape, #ty>(&mut #from, #place)?;)
     }
 }
 

@@ -11,7 +11,7 @@ mod proxy;
 mod receiver;
 mod shape;
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{format_ident, quote};
 
 use crate::ir::{Attrs, Interface, Method, WireName};
@@ -77,6 +77,15 @@ fn suffixed(name: &Ident, suffix: &str) -> Ident {
 /// A name that cannot be mistaken for one of the user's.
 fn local(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
+}
+
+/// `tokens`, said to stand at `span`, so that the compiler underlines that.
+fn at(span: Span, tokens: TokenStream) -> TokenStream {
+    let respan = |mut token: TokenTree| {
+        token.set_span(span);
+        token
+    };
+    tokens.into_iter().map(respan).collect()
 }
 
 /// A number of 64 bits, readable.

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 
-use super::{Emitter, conditions, docs, hex, local};
+use super::{Emitter, at, conditions, docs, hex, local};
 use crate::ir::{Arg, Method, Returns};
 
 impl Emitter<'_> {
@@ -77,8 +77,7 @@ impl Emitter<'_> {
         quote! {
             #conditions #docs #deprecated
             #vis fn #name(&self #(, #args)*) -> #result {
-                let method = #private::Method { id: #id, name: #title };
-                self.end.#call(method, #encode)
+                self.end.#call(#private::Method { id: #id, name: #title }, #encode)
             }
         }
     }
@@ -92,10 +91,12 @@ impl Emitter<'_> {
         let title = self.title(method);
         let puts = method.args.iter().map(|Arg { name, ty }| {
             let place = format!("argument `{name}` of `{title}`");
-            let shape = self.shape(&ty.shape);
+            // In the user's place, so that a type that cannot be sent is underlined there.
+            let span = ty.syntax.span();
+            let put = at(span, quote!(#private::Encoder::put));
+            let shape = at(span, self.shape(&ty.shape));
             let ty = &ty.syntax;
-            let span = ty.span().resolved_at(to.span());
-            quote_spanned!(span=> #private::Encoder::put::<#shape, #ty>(#to, #place, #name)?;)
+            quote_spanned!(span=> #put::<#shape, #ty>(#to, #place, #name)?;)
         });
         quote! {
             move |#to| {
