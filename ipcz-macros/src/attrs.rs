@@ -32,10 +32,7 @@ impl Parse for Setting {
 
 impl Options {
     pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
-        let mut options = Self {
-            wire_name: WireName::ModulePath,
-            ipcz: quote!(::ipcz),
-        };
+        let mut options = Self { wire_name: WireName::ModulePath, ipcz: quote!(::ipcz) };
         let parser = Punctuated::<Setting, Token![,]>::parse_terminated;
         let settings = match parser.parse2(tokens) {
             Ok(settings) => settings,
@@ -55,11 +52,7 @@ impl Options {
                     Ok(path) => options.ipcz = path.into_token_stream(),
                     Err(_) => errors.push(Rule::Options, &value, "this is no path"),
                 },
-                other => errors.push(
-                    Rule::Options,
-                    &key,
-                    &format!("there is no option `{other}`"),
-                ),
+                other => errors.push(Rule::Options, &key, &format!("there is no option `{other}`")),
             }
             seen.push(key);
         }
@@ -107,11 +100,7 @@ impl MethodAttrs {
                 rest.push(attribute.clone());
             }
         }
-        Self {
-            attrs: sort(&rest),
-            oneway,
-            id,
-        }
+        Self { attrs: sort(&rest), oneway, id }
     }
 }
 

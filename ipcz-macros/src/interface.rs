@@ -22,11 +22,7 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
     let ipcz = options.ipcz.clone();
     let interface = lower(&definition, options, &mut errors);
     check::interface(&interface, &mut errors);
-    if errors.is_empty() {
-        emit::interface(&interface, &ipcz)
-    } else {
-        errors.to_compile_errors()
-    }
+    if errors.is_empty() { emit::interface(&interface, &ipcz) } else { errors.to_compile_errors() }
 }
 
 /// Another item, or a trait that does not parse.
@@ -57,10 +53,7 @@ fn lower(definition: &ItemTrait, options: Options, errors: &mut Errors) -> Inter
     if let Some(token) = &definition.modifiers.auto_token {
         errors.push(Rule::SpecialTrait, token, "auto");
     }
-    let methods = definition
-        .items
-        .iter()
-        .filter_map(|item| lower_item(item, errors));
+    let methods = definition.items.iter().filter_map(|item| lower_item(item, errors));
     Interface {
         attrs: attrs::sort(&definition.attrs),
         vis: definition.vis.clone(),
@@ -126,11 +119,7 @@ fn special(signature: &Signature, errors: &mut Errors) {
 
 fn receiver(signature: &Signature, errors: &mut Errors) -> Receiver {
     let Some(receiver) = signature.receiver() else {
-        errors.push(
-            Rule::MissingReceiver,
-            &signature.ident,
-            &signature.ident.to_string(),
-        );
+        errors.push(Rule::MissingReceiver, &signature.ident, &signature.ident.to_string());
         return Receiver::Shared;
     };
     if let Some(attribute) = receiver.attrs.first() {
@@ -169,10 +158,7 @@ fn lower_arg(argument: &PatType, errors: &mut Errors) -> Option<Arg> {
         Pat::Ident(name)
             if name.by_ref.is_none() && name.mutability.is_none() && name.subpat.is_none() =>
         {
-            Some(Arg {
-                name: name.ident.clone(),
-                ty: Type::new((*argument.ty).clone()),
-            })
+            Some(Arg { name: name.ident.clone(), ty: Type::new((*argument.ty).clone()) })
         }
         pattern => {
             errors.push(Rule::ArgumentPattern, pattern, "");

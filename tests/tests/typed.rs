@@ -10,7 +10,7 @@ use std::future::Future;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -112,23 +112,19 @@ impl Desk for Clerk {
     async fn count(&self, file: OsHandle, watcher: ProgressProxy) -> Result<Counts, CountError> {
         let mut text = String::new();
         let mut file = File::from(OwnedFd::try_from(file).unwrap());
-        file.read_to_string(&mut text)
-            .map_err(|_| CountError::NotText)?;
+        file.read_to_string(&mut text).map_err(|_| CountError::NotText)?;
         for done in 1..=text.lines().count() {
             watcher.update(done as u64).now().unwrap();
         }
         let words = text.split_whitespace().count() as u64;
-        Ok(Counts {
-            lines: text.lines().count() as u64,
-            words,
-        })
+        Ok(Counts { lines: text.lines().count() as u64, words })
     }
 
     async fn open(&self, name: &str) -> Result<SessionProxy, CountError> {
         if name.len() > 8 {
             return Err(CountError::TooLong { limit: 8 });
         }
-        let (proxy, receiver) = SessionProxy::pair(&Node::broker().unwrap());
+        let (proxy, receiver) = SessionProxy::pair(&node());
         let first = u32::try_from(name.len()).unwrap();
         thread::spawn(move || receiver.serve_blocking(Numbers(AtomicU32::new(first))));
         Ok(proxy)
@@ -166,10 +162,7 @@ impl Desk for Clerk {
     fn nothing(&self) {}
 
     async fn portals(&self, portals: Vec<(String, Option<Portal>)>) -> Vec<Portal> {
-        portals
-            .into_iter()
-            .filter_map(|(_, portal)| portal)
-            .collect()
+        portals.into_iter().filter_map(|(_, portal)| portal).collect()
     }
 
     fn goodbye(&self) -> String {
@@ -177,17 +170,16 @@ impl Desk for Clerk {
     }
 }
 
+/// A portal travels only through its own node, so the tests share one.
 fn node() -> Node {
-    Node::broker().unwrap()
+    static NODE: LazyLock<Node> = LazyLock::new(|| Node::broker().unwrap());
+    NODE.clone()
 }
 
 /// A desk that is served by a thread without an executor.
 fn desk() -> (DeskProxy, JoinHandle<Result<(), ServeError>>) {
     let (proxy, receiver) = DeskProxy::pair(&node());
-    (
-        proxy,
-        thread::spawn(move || receiver.serve_blocking(Clerk::default())),
-    )
+    (proxy, thread::spawn(move || receiver.serve_blocking(Clerk::default())))
 }
 
 fn file_with(text: &[u8]) -> OsHandle {
@@ -235,10 +227,7 @@ fn a_file_and_a_proxy_as_arguments() {
         let steps = Arc::clone(&steps);
         move || progress.serve_blocking(Steps(steps))
     });
-    let counts = desk
-        .count(file_with(b"one two\nthree\n"), watcher)
-        .wait()
-        .unwrap();
+    let counts = desk.count(file_with(b"one two\nthree\n"), watcher).wait().unwrap();
     assert_eq!(counts, Counts { lines: 2, words: 3 });
     hears.join().unwrap().unwrap();
     assert_eq!(*steps.lock().unwrap(), [1, 2]);
@@ -257,10 +246,7 @@ fn a_proxy_as_a_result() {
     assert_eq!(session.next().wait().unwrap(), 4);
     assert_eq!(block_on(session.next()).unwrap(), 5);
     let error = desk.open("much too long").wait().unwrap_err();
-    assert_eq!(
-        error,
-        CallError::Application(CountError::TooLong { limit: 8 })
-    );
+    assert_eq!(error, CallError::Application(CountError::TooLong { limit: 8 }));
     assert_eq!(error.to_string(), "TooLong { limit: 8 }");
 }
 
@@ -268,10 +254,7 @@ fn a_proxy_as_a_result() {
 fn bytes_in_all_their_clothes() {
     let (desk, _server) = desk();
     let large = vec![3; 3 << 20];
-    let mixed = desk
-        .mixed(large.clone(), [1, 2, 3, 4], Some(vec![5]))
-        .wait()
-        .unwrap();
+    let mixed = desk.mixed(large.clone(), [1, 2, 3, 4], Some(vec![5])).wait().unwrap();
     assert_eq!(mixed, [large, vec![1, 2, 3, 4, 5]].concat());
     let error = desk.mixed(vec![], [0; 4], None).wait();
     assert_eq!(error, Err(CallError::Application("no c".to_string())));
@@ -282,12 +265,10 @@ fn hundreds_of_portals_in_one_message() {
     let (desk, _server) = desk();
     let (near, far): (Vec<_>, Vec<_>) = (0..300).map(|_| node().open_portals()).unzip();
     let far = far.into_iter().enumerate();
-    let far = far
-        .map(|(n, portal)| (n.to_string(), (n % 3 != 0).then_some(portal)))
-        .collect();
+    let far = far.map(|(n, portal)| (n.to_string(), (n % 3 != 0).then_some(portal))).collect();
     let back = desk.portals(far).wait().unwrap();
     assert_eq!(back.len(), 200);
-    near[1].put(ipcz::Parcel::new(*b"x")).unwrap();
+    near[1].put(b"x").unwrap();
     assert_eq!(back[0].recv_blocking().unwrap().bytes(), b"x");
     near[0].recv_blocking().expect_err("never sent, so dropped");
 }
@@ -297,10 +278,7 @@ fn shared_calls_run_at_the_same_time() {
     let (desk, server) = desk();
     let first = desk.hold();
     let second = desk.hold();
-    assert_eq!(
-        desk.hold().wait_timeout(Duration::from_millis(30)),
-        Err(CallError::TimedOut)
-    );
+    assert_eq!(desk.hold().wait_timeout(Duration::from_millis(30)), Err(CallError::TimedOut));
     assert_eq!(desk.release().wait().unwrap(), 3);
     assert_eq!(first.wait().unwrap(), 7);
     assert_eq!(block_on(second).unwrap(), 7);
@@ -317,11 +295,7 @@ fn many_threads_share_a_proxy() {
             scope.spawn(move || {
                 for n in 0..200_u8 {
                     let call = desk.reverse(&[t, n]);
-                    let reversed = if n % 2 == 0 {
-                        call.wait()
-                    } else {
-                        block_on(call)
-                    };
+                    let reversed = if n % 2 == 0 { call.wait() } else { block_on(call) };
                     assert_eq!(reversed.unwrap(), [n, t]);
                 }
             });
@@ -368,17 +342,11 @@ fn a_dead_server_fails_pending_and_later_calls() {
     let thread = thread::spawn(move || block_on(awaited));
     thread::sleep(Duration::from_millis(20));
     drop(receiver);
-    assert!(matches!(
-        thread.join().unwrap(),
-        Err(CallError::Disconnected(_))
-    ));
+    assert!(matches!(thread.join().unwrap(), Err(CallError::Disconnected(_))));
     assert!(matches!(waited.wait(), Err(CallError::Disconnected(_))));
     let later = desk.hold().wait().unwrap_err();
     assert!(matches!(later, CallError::Disconnected(_)));
-    assert!(
-        later.to_string().starts_with("the server is gone: "),
-        "{later}"
-    );
+    assert!(later.to_string().starts_with("the server is gone: "), "{later}");
 }
 
 #[test]
@@ -448,10 +416,7 @@ fn an_endpoint_is_no_data_elsewhere() {
         "a `SessionProxy` is not data: it can only be part of a message of an ipcz interface"
     );
     let refused = serde_json::from_str::<SessionProxy>("0").unwrap_err();
-    assert!(
-        refused.to_string().starts_with("a portal is not data"),
-        "{refused}"
-    );
+    assert!(refused.to_string().starts_with("a portal is not data"), "{refused}");
     thread::spawn(move || receiver.serve_blocking(Numbers(AtomicU32::new(1))));
     assert_eq!(session.next().wait().unwrap(), 1);
 }
@@ -461,10 +426,7 @@ fn names_and_debug() {
     assert_eq!(DeskProxy::INTERFACE, "test.Desk");
     assert_eq!(SessionReceiver::INTERFACE, "typed::Session");
     let (session, receiver) = SessionProxy::pair(&node());
-    assert_eq!(
-        format!("{session:?}"),
-        "SessionProxy(Client { waiting: 0, .. })"
-    );
+    assert_eq!(format!("{session:?}"), "SessionProxy(Client { waiting: 0, .. })");
     assert_eq!(format!("{receiver:?}"), "SessionReceiver(Incoming { .. })");
 }
 

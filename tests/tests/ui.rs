@@ -26,10 +26,7 @@ fn each_rule_has_its_case() {
         let said = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
         let text = rule.text("§");
         let longest = text.split('§').max_by_key(|part| part.len()).unwrap();
-        assert!(
-            said.contains(longest),
-            "{name}.stderr does not say: {longest}"
-        );
+        assert!(said.contains(longest), "{name}.stderr does not say: {longest}");
     }
 }
 

@@ -34,11 +34,7 @@ pub struct Errors(Vec<Diagnostic>);
 impl Errors {
     /// Reports that `rule` is broken at `at`. `subject` is what the message names.
     pub fn push(&mut self, rule: Rule, at: impl ToTokens, subject: &str) {
-        self.0.push(Diagnostic {
-            rule,
-            at: at.into_token_stream(),
-            text: rule.text(subject),
-        });
+        self.0.push(Diagnostic { rule, at: at.into_token_stream(), text: rule.text(subject) });
     }
 
     /// Whether nothing is wrong.
@@ -103,10 +99,7 @@ fn method(method: &Method, errors: &mut Errors) {
         errors.push(Rule::ReservedName, &method.name, &name);
     }
     for (index, arg) in method.args.iter().enumerate() {
-        if method.args[..index]
-            .iter()
-            .any(|other| other.name == arg.name)
-        {
+        if method.args[..index].iter().any(|other| other.name == arg.name) {
             errors.push(Rule::DuplicateArgument, &arg.name, &arg.name.to_string());
         }
         types::argument(&arg.ty, errors);

@@ -18,17 +18,11 @@ impl Emitter<'_> {
                 quote!(&__Server),
                 quote!(::core::marker::Send + ::core::marker::Sync),
             ),
-            Receiver::Exclusive => (
-                quote!(ServeExclusive),
-                quote!(&mut __Server),
-                quote!(::core::marker::Send),
-            ),
+            Receiver::Exclusive => {
+                (quote!(ServeExclusive), quote!(&mut __Server), quote!(::core::marker::Send))
+            }
         };
-        let arms = self
-            .interface
-            .methods
-            .iter()
-            .map(|method| self.dispatch_method(method));
+        let arms = self.interface.methods.iter().map(|method| self.dispatch_method(method));
         let (server_name, request) = (local("server"), local("request"));
         quote! {
             #conditions
@@ -56,10 +50,7 @@ impl Emitter<'_> {
         let (conditions, allow) = (conditions(&method.attrs), allow_deprecated(method));
         let (server, request, from) = (local("server"), local("request"), local("from"));
         let (answer, message, handles) = (local("answer"), local("message"), local("handles"));
-        let takes = method
-            .args
-            .iter()
-            .map(|arg| self.take_argument(method, arg));
+        let takes = method.args.iter().map(|arg| self.take_argument(method, arg));
         let args = method.args.iter().map(|arg| &arg.name);
         let from_mut = (!method.args.is_empty()).then(|| quote!(mut));
         let wait = method.is_async.then(|| quote!(.await));
@@ -95,9 +86,5 @@ impl Emitter<'_> {
 
 /// A deprecated method is still served.
 fn allow_deprecated(method: &Method) -> Option<TokenStream> {
-    method
-        .attrs
-        .deprecated
-        .as_ref()
-        .map(|_| quote!(#[allow(deprecated)]))
+    method.attrs.deprecated.as_ref().map(|_| quote!(#[allow(deprecated)]))
 }

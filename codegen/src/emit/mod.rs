@@ -92,8 +92,7 @@ fn at(span: Span, tokens: TokenStream) -> TokenStream {
 fn hex(number: u64) -> proc_macro2::Literal {
     let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
     let text = format!("0x{a:02x}{b:02x}_{c:02x}{d:02x}_{e:02x}{f:02x}_{g:02x}{h:02x}");
-    text.parse()
-        .unwrap_or_else(|_| proc_macro2::Literal::u64_unsuffixed(number))
+    text.parse().unwrap_or_else(|_| proc_macro2::Literal::u64_unsuffixed(number))
 }
 
 /// The conditions and the levels of lints that hold for all of `attrs`' item.

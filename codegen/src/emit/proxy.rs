@@ -30,11 +30,7 @@ impl Emitter<'_> {
         let (private, vis) = (&self.private, &self.interface.vis);
         let (proxy, receiver) = (&self.proxy, &self.receiver);
         let conditions = conditions(&self.interface.attrs);
-        let methods = self
-            .interface
-            .methods
-            .iter()
-            .map(|method| self.proxy_method(method));
+        let methods = self.interface.methods.iter().map(|method| self.proxy_method(method));
         let node = local("node");
         quote! {
             #conditions

@@ -36,11 +36,7 @@ impl Emitter<'_> {
             }
             Returns::Fallible { ok, error, .. } => {
                 let (shape, ok, error) = (self.shape(&ok.shape), &ok.syntax, &error.syntax);
-                (
-                    quote!(#private::Fallible<#shape>),
-                    quote!(#ok),
-                    quote!(#error),
-                )
+                (quote!(#private::Fallible<#shape>), quote!(#ok), quote!(#error))
             }
         }
     }

@@ -33,11 +33,7 @@ impl Interface {
     #[must_use]
     pub fn receiver(&self) -> Receiver {
         let is_exclusive = |method: &Method| method.receiver == Receiver::Exclusive;
-        if self.methods.iter().any(is_exclusive) {
-            Receiver::Exclusive
-        } else {
-            Receiver::Shared
-        }
+        if self.methods.iter().any(is_exclusive) { Receiver::Exclusive } else { Receiver::Shared }
     }
 }
 

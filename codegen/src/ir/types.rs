@@ -54,10 +54,7 @@ impl Type {
     #[must_use]
     pub fn new(syntax: Syntax) -> Self {
         let shape = Shape::of(&syntax);
-        Self {
-            syntax: Box::new(syntax),
-            shape,
-        }
+        Self { syntax: Box::new(syntax), shape }
     }
 }
 

@@ -1,1 +1,58 @@
-//! ipcz/core
+//! The routing engine of ipcz, as a pure state machine for one node.
+//!
+//! Applications hold *portals* in entangled pairs. Each portal is the *terminal* router at one end of
+//! a *route*; routers on neighbouring stations of a route are joined by a *link*. A portal that
+//! moves to another node leaves a *proxy* behind, which then arranges for its own *bypass*.
+//!
+//! [`Engine`] holds the routers, links and peers of one node. It is told of what happens outside and
+//! says what is to be done about it; see there. Whoever embeds it supplies transports, threads and
+//! random numbers. Tests embed whole networks of them in one thread.
+//!
+//! | concern | file |
+//! | --- | --- |
+//! | putting, passing on, taking parcels | `parcels` `queue` |
+//! | portals that travel | `moves` |
+//! | getting proxies out of the way | `bypass` |
+//! | the end of routes and links | `closing` |
+//! | cut routes, lost nodes | `loss` |
+//! | two routes made one | `merge` |
+//! | connections and introductions | `peer` `connect` `broker` |
+//! | notices to applications | `trap` |
+//! | bounds on what peers can make a node do | `limits` |
+
+#![forbid(unsafe_code)]
+
+mod broker;
+mod bypass;
+mod closing;
+mod connect;
+mod effect;
+mod end;
+mod engine;
+mod ids;
+pub mod limits;
+mod loss;
+mod merge;
+mod message;
+mod moves;
+mod parcels;
+mod peer;
+mod queue;
+mod router;
+mod secrets;
+mod slab;
+mod topology;
+mod trap;
+
+pub use connect::{ConnectRefused, Relation, WIRE_VERSION};
+pub use effect::{Effect, Introduction};
+pub use engine::{Config, Engine};
+pub use ids::{LinkId, NodeName, PeerId, PortalId, RouterId, Secret, TransportId, TrapId};
+pub use merge::MergeRefused;
+pub use message::{
+    Accept, Cause, CauseKind, Descriptor, EndKey, Hello, Message, NetworkMessage, Payload,
+    ProtocolViolation, RouteMessage,
+};
+pub use parcels::{GetRefused, Parcel, PutRefused};
+pub use topology::{Counts, PeerInfo, Route, Topology};
+pub use trap::{PortalStatus, TrapConditions, TrapEvent, TrapFlags, TrapRefused};

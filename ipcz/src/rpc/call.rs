@@ -42,19 +42,11 @@ impl<T, E> Call<T, E> {
         method: &'static str,
         decode: Decode<T, E>,
     ) -> Self {
-        Self {
-            state: State::Pending(replies, call),
-            method,
-            decode: Some(decode),
-        }
+        Self { state: State::Pending(replies, call), method, decode: Some(decode) }
     }
 
     pub(super) fn failed(fault: Fault, method: &'static str) -> Self {
-        Self {
-            state: State::Failed(fault),
-            method,
-            decode: None,
-        }
+        Self { state: State::Failed(fault), method, decode: None }
     }
 
     /// Blocks until the result is there.
@@ -96,9 +88,7 @@ impl<T, E> Call<T, E> {
     fn finish(&self, outcome: Result<Reply, Fault>) -> Result<T, CallError<E>> {
         let read = |(bytes, handles): Reply| {
             let mut body = Decoder::new(bytes.get(REPLY_HEAD..).unwrap_or_default(), handles);
-            let decode = self
-                .decode
-                .ok_or_else(|| CodecError::new("the call failed before"))?;
+            let decode = self.decode.ok_or_else(|| CodecError::new("the call failed before"))?;
             let result = decode(&mut body)?;
             body.finish(self.method)?;
             Ok(result)
@@ -111,9 +101,7 @@ impl<T, E> Call<T, E> {
 }
 
 fn polled_again() -> Fault {
-    Fault::BadReply(CodecError::new(
-        "the call was polled after it gave its result",
-    ))
+    Fault::BadReply(CodecError::new("the call was polled after it gave its result"))
 }
 
 /// Gives the call's result. Once: later polls give an error.
@@ -144,9 +132,7 @@ impl<T, E> Drop for Call<T, E> {
 
 impl<T, E> fmt::Debug for Call<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call")
-            .field("method", &self.method)
-            .finish_non_exhaustive()
+        f.debug_struct("Call").field("method", &self.method).finish_non_exhaustive()
     }
 }
 
@@ -162,9 +148,7 @@ pub struct Sent {
 
 impl Sent {
     pub(super) fn new(result: Result<(), CallError>) -> Self {
-        Self {
-            result: Some(result),
-        }
+        Self { result: Some(result) }
     }
 
     /// Blocks until the message is sent. It does not block yet: nothing bounds what may be queued.

@@ -50,12 +50,7 @@ impl Client {
             Err(fault) => return Call::failed(fault, method.name),
         };
         match self.send(Some(call), method, arguments) {
-            Ok(()) => Call::pending(
-                Arc::clone(&self.replies),
-                call,
-                method.name,
-                R::decode_reply,
-            ),
+            Ok(()) => Call::pending(Arc::clone(&self.replies), call, method.name, R::decode_reply),
             Err(fault) => {
                 self.replies.forget(call);
                 Call::failed(fault, method.name)
@@ -82,14 +77,10 @@ impl Client {
         method: Method,
         arguments: impl FnOnce(&mut Encoder) -> Arguments,
     ) -> Result<(), Fault> {
-        let head = RequestHead {
-            call,
-            method: method.id,
-        };
+        let head = RequestHead { call, method: method.id };
         let mut encoder = Encoder::new(&head.to_bytes());
-        let parcel = arguments(&mut encoder)
-            .and_then(|()| encoder.finish())
-            .map_err(Fault::Encode)?;
+        let parcel =
+            arguments(&mut encoder).and_then(|()| encoder.finish()).map_err(Fault::Encode)?;
         self.replies.put(parcel)
     }
 
@@ -112,17 +103,13 @@ impl Client {
 
 impl From<Portal> for Client {
     fn from(portal: Portal) -> Self {
-        Self {
-            replies: Replies::new(portal),
-        }
+        Self { replies: Replies::new(portal) }
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let waiting = self.replies.waiting();
-        f.debug_struct("Client")
-            .field("waiting", &waiting)
-            .finish_non_exhaustive()
+        f.debug_struct("Client").field("waiting", &waiting).finish_non_exhaustive()
     }
 }

@@ -45,9 +45,7 @@ impl Incoming {
     /// # Errors
     /// What to tell the user: the portal has left before.
     pub fn take_portal(&self) -> Result<Portal, String> {
-        self.portal
-            .take()
-            .ok_or_else(|| "was moved into a message before".into())
+        self.portal.take().ok_or_else(|| "was moved into a message before".into())
     }
 
     /// The portal.

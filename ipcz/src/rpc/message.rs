@@ -71,11 +71,7 @@ pub(super) struct RequestHead {
 
 impl RequestHead {
     pub(super) fn to_bytes(self) -> [u8; REQUEST_HEAD] {
-        let kind = if self.call.is_some() {
-            REQUEST
-        } else {
-            ONE_WAY
-        };
+        let kind = if self.call.is_some() { REQUEST } else { ONE_WAY };
         let mut head = [0; REQUEST_HEAD];
         head[0] = kind;
         head[4..8].copy_from_slice(&self.call.unwrap_or(0).to_le_bytes());
@@ -89,9 +85,7 @@ impl RequestHead {
             REQUEST => Some(number),
             ONE_WAY if number == 0 => None,
             ONE_WAY => {
-                return Err(CodecError::new(
-                    "a one-way message has the number of a call",
-                ));
+                return Err(CodecError::new("a one-way message has the number of a call"));
             }
             kind => return Err(unexpected(kind, "a request")),
         };
@@ -135,10 +129,7 @@ impl ReplyHead {
 pub(super) fn failure_text(message: &[u8]) -> String {
     let text = message.get(REPLY_HEAD + 1..).unwrap_or_default();
     let text = String::from_utf8_lossy(text);
-    text.chars()
-        .take(200)
-        .flat_map(char::escape_debug)
-        .collect()
+    text.chars().take(200).flat_map(char::escape_debug).collect()
 }
 
 fn start(kind: u8, call: u32) -> [u8; REPLY_HEAD] {
@@ -150,9 +141,7 @@ fn parse_start(bytes: &[u8]) -> Result<(u8, u32, &[u8]), CodecError> {
     let (head, rest) = bytes.split_first_chunk::<REPLY_HEAD>().ok_or_else(short)?;
     let [kind, reserved @ .., a, b, c, d] = *head;
     if reserved != [0; 3] {
-        return Err(CodecError::new(
-            "reserved bytes of a message's head are not zero",
-        ));
+        return Err(CodecError::new("reserved bytes of a message's head are not zero"));
     }
     Ok((kind, u32::from_le_bytes([a, b, c, d]), rest))
 }
@@ -162,9 +151,7 @@ fn short() -> CodecError {
 }
 
 fn unexpected(kind: u8, wanted: &str) -> CodecError {
-    CodecError::new(format!(
-        "a message of kind {kind} stands where {wanted} should"
-    ))
+    CodecError::new(format!("a message of kind {kind} stands where {wanted} should"))
 }
 
 #[cfg(test)]
@@ -173,18 +160,12 @@ mod tests {
 
     #[test]
     fn heads_are_laid_out_as_documented() {
-        let head = RequestHead {
-            call: Some(0x0403_0201),
-            method: 0x0807_0605_0403_0201,
-        };
+        let head = RequestHead { call: Some(0x0403_0201), method: 0x0807_0605_0403_0201 };
         let bytes = head.to_bytes();
         assert_eq!(bytes, [1, 0, 0, 0, 1, 2, 3, 4, 1, 2, 3, 4, 5, 6, 7, 8]);
         assert_eq!(RequestHead::parse(&bytes), Ok(head));
 
-        let head = RequestHead {
-            call: None,
-            method: 7,
-        };
+        let head = RequestHead { call: None, method: 7 };
         assert_eq!(head.to_bytes()[..8], [2, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(RequestHead::parse(&head.to_bytes()), Ok(head));
 
@@ -198,11 +179,7 @@ mod tests {
 
     #[test]
     fn malformed_heads_are_refused() {
-        let good = RequestHead {
-            call: Some(1),
-            method: 2,
-        }
-        .to_bytes();
+        let good = RequestHead { call: Some(1), method: 2 }.to_bytes();
         for len in 0..good.len() {
             assert!(RequestHead::parse(&good[..len]).is_err());
         }

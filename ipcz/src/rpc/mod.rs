@@ -11,7 +11,6 @@
 //! | [`server`] | the serving end: takes requests, runs handlers, puts replies |
 //! | [`endpoint`] | what every proxy and receiver has in common |
 
-mod block_on;
 mod call;
 mod client;
 mod codec;
@@ -21,7 +20,6 @@ mod message;
 mod replies;
 mod server;
 
-use block_on::block_on;
 pub use call::{Call, Sent};
 pub use codec::CodecError;
 pub use endpoint::Endpoint;

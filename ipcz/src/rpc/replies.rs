@@ -18,7 +18,8 @@ use std::time::Instant;
 use super::codec::CodecError;
 use super::error::Fault;
 use super::message::{Failure, ReplyHead, failure_text};
-use crate::{Handle, Parcel, Portal, TryRecvError, Watcher};
+use crate::shell::Watcher;
+use crate::{Handle, Parcel, Portal, PutErrorKind, TryRecvError};
 
 /// A reply whose head was understood: the whole message, and its handles.
 pub(super) type Reply = (Vec<u8>, Vec<Handle>);
@@ -57,16 +58,11 @@ enum Slot {
 
 impl State {
     fn is_awaited(&self) -> bool {
-        self.calls
-            .values()
-            .any(|slot| matches!(slot, Slot::Waiting(Some(_))))
+        self.calls.values().any(|slot| matches!(slot, Slot::Waiting(Some(_))))
     }
 
     fn unanswered(&self) -> usize {
-        self.calls
-            .values()
-            .filter(|slot| !matches!(slot, Slot::Done(_)))
-            .count()
+        self.calls.values().filter(|slot| !matches!(slot, Slot::Done(_))).count()
     }
 
     fn is_done(&self, call: u32) -> bool {
@@ -147,9 +143,11 @@ impl Replies {
     }
 
     pub(super) fn put(&self, parcel: Parcel) -> Result<(), Fault> {
-        self.portal
-            .put(parcel)
-            .map_err(|_| Fault::Disconnected(crate::Disconnect))
+        self.portal.put(parcel).map_err(|error| match error.kind() {
+            PutErrorKind::Disconnected(why) => Fault::Disconnected(why),
+            // The rest is about what the arguments contain.
+            kind => Fault::Encode(CodecError::new(kind.to_string())),
+        })
     }
 
     /// Why every call fails from now on, if so.
@@ -177,9 +175,7 @@ impl Replies {
         }
         state.fault = Some(Fault::Moved);
         drop(state);
-        self.portal
-            .take()
-            .ok_or_else(|| "has no portal any more".into())
+        self.portal.take().ok_or_else(|| "has no portal any more".into())
     }
 
     /// Gives the reply of `call`, or has `context` woken when it is there.
@@ -236,10 +232,7 @@ impl Replies {
         deadline: Option<Instant>,
     ) -> MutexGuard<'a, State> {
         match deadline {
-            None => self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner),
+            None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(Instant::now());
                 let waited = self.changed.wait_timeout(state, left);
@@ -256,10 +249,7 @@ impl Replies {
     ) -> MutexGuard<'_, State> {
         loop {
             let parcel = match deadline {
-                None => self
-                    .portal
-                    .recv_blocking()
-                    .map_err(TryRecvError::Disconnected),
+                None => self.portal.recv_blocking().map_err(TryRecvError::Disconnected),
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     self.portal.recv_timeout(left)
@@ -348,10 +338,7 @@ impl Replies {
                 state.calls.insert(head.call, done);
                 Err(CodecError::new("a call was answered twice"))
             }
-            None => Err(CodecError::new(format!(
-                "call {} was never made",
-                head.call
-            ))),
+            None => Err(CodecError::new(format!("call {} was never made", head.call))),
         }
     }
 
@@ -366,9 +353,7 @@ impl Replies {
                 *slot = Slot::Done(Err(fault.clone()));
             }
         }
-        state
-            .calls
-            .retain(|_, slot| !matches!(slot, Slot::Abandoned));
+        state.calls.retain(|_, slot| !matches!(slot, Slot::Abandoned));
         self.changed.notify_all();
         drop(state);
         // A peer that broke the protocol is not listened to any more.

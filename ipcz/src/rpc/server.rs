@@ -9,12 +9,12 @@ use std::task::Poll;
 
 use futures_util::stream::{FuturesUnordered, Stream};
 
-use super::block_on;
 use super::codec::{CodecError, EncodeAs, Encoder};
 use super::endpoint::Incoming;
 use super::error::ServeError;
 use super::message::{Failure, REQUEST_HEAD, ReplyHead, RequestHead};
-use crate::{Disconnect, Handle, Parcel, Portal};
+use crate::shell;
+use crate::{Disconnect, DisconnectKind, Handle, Parcel, Portal, PutErrorKind};
 
 /// How many handlers of one endpoint run at once. Further requests wait in the portal.
 const MAX_RUNNING: usize = 1024;
@@ -30,11 +30,7 @@ impl Request {
     fn parse(parcel: Parcel) -> Result<Self, CodecError> {
         let head = RequestHead::parse(parcel.bytes())?;
         let (bytes, handles) = parcel.into_parts();
-        Ok(Self {
-            head,
-            bytes,
-            handles,
-        })
+        Ok(Self { head, bytes, handles })
     }
 
     /// The id of the method that is called.
@@ -46,24 +42,14 @@ impl Request {
     /// What makes the answer, the message with the arguments, and its handles.
     #[must_use]
     pub fn split(self) -> (Answer, Message, Vec<Handle>) {
-        (
-            Answer {
-                call: self.head.call,
-            },
-            Message(self.bytes),
-            self.handles,
-        )
+        (Answer { call: self.head.call }, Message(self.bytes), self.handles)
     }
 
     /// The answer to a method that does not exist.
     #[must_use]
     pub fn unknown_method(self) -> Option<Parcel> {
         let call = self.head.call?;
-        Some(Parcel::new(ReplyHead::failure(
-            call,
-            Failure::UnknownMethod,
-            "",
-        )))
+        Some(Parcel::new(ReplyHead::failure(call, Failure::UnknownMethod, "")))
     }
 }
 
@@ -89,9 +75,7 @@ impl Answer {
     pub fn reply<S: EncodeAs<T>, T>(self, place: &'static str, result: T) -> Option<Parcel> {
         let call = self.call?;
         let mut encoder = Encoder::new(&ReplyHead::reply(call));
-        let reply = encoder
-            .put::<S, T>(place, result)
-            .and_then(|()| encoder.finish());
+        let reply = encoder.put::<S, T>(place, result).and_then(|()| encoder.finish());
         Some(reply.unwrap_or_else(|error| {
             let text = format!("the server could not encode its result: {error}");
             Parcel::new(ReplyHead::failure(call, Failure::BadResult, &text))
@@ -206,12 +190,7 @@ enum Event {
 
 impl<'a, D: Fn(Request) -> F, F: Future<Output = Outcome>> Calls<'a, D, F> {
     fn new(portal: &'a Portal, dispatch: D) -> Self {
-        Self {
-            portal,
-            dispatch,
-            running: FuturesUnordered::new(),
-            is_open: true,
-        }
+        Self { portal, dispatch, running: FuturesUnordered::new(), is_open: true }
     }
 
     /// Waits until a handler is finished or a request arrives, and does what that needs.
@@ -260,14 +239,37 @@ impl<'a, D: Fn(Request) -> F, F: Future<Output = Outcome>> Calls<'a, D, F> {
     }
 }
 
+/// Runs `future` on this thread. It may itself block while it is polled.
+fn block_on<F: Future>(future: F) -> F::Output {
+    match shell::block_on(future, None) {
+        Some(output) => output,
+        None => unreachable!("there is no deadline to pass"),
+    }
+}
+
 /// Puts a reply. If the client is gone, nobody misses it, and the next receive says so.
 fn answer(portal: &Portal, reply: Option<Parcel>) {
-    if let Some(reply) = reply {
-        let _ = portal.put(reply);
+    let Some(reply) = reply else {
+        return;
+    };
+    let Err(error) = portal.put(reply) else {
+        return;
+    };
+    if matches!(error.kind(), PutErrorKind::Disconnected(_)) {
+        return;
+    }
+    // What the result contains cannot travel here. The caller must not wait for it forever.
+    let text = format!("the server could not send its result: {}", error.kind());
+    if let Ok(head) = ReplyHead::parse(error.into_parcel().bytes()) {
+        let failure = ReplyHead::failure(head.call, Failure::BadResult, &text);
+        let _ = portal.put(failure);
     }
 }
 
 /// What the end of a connection means to a server.
-fn closed(_why: Disconnect) -> Result<(), ServeError> {
-    Ok(())
+fn closed(why: Disconnect) -> Result<(), ServeError> {
+    match why.kind() {
+        DisconnectKind::PeerClosed => Ok(()),
+        _ => Err(ServeError::Disconnected(why)),
+    }
 }

@@ -80,10 +80,8 @@ impl<'de> Decoder<'de> {
 
     /// Exactly `len` bytes.
     pub(super) fn array(&mut self, len: usize) -> Result<&'de [u8]> {
-        let (bytes, rest) = self
-            .rest
-            .split_at_checked(len)
-            .ok_or(postcard::Error::DeserializeUnexpectedEnd)?;
+        let (bytes, rest) =
+            self.rest.split_at_checked(len).ok_or(postcard::Error::DeserializeUnexpectedEnd)?;
         self.rest = rest;
         Ok(bytes)
     }
@@ -119,9 +117,7 @@ impl<'de> Decoder<'de> {
     fn handle<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
         let index: u32 = self.leaf()?;
         let came = self.handles.len();
-        let slot = usize::try_from(index)
-            .ok()
-            .and_then(|index| self.handles.get_mut(index));
+        let slot = usize::try_from(index).ok().and_then(|index| self.handles.get_mut(index));
         let Some(slot) = slot else {
             let text = format!("handle {index} is named, but {came} came along");
             return Err(CodecError::new(text));

@@ -80,19 +80,14 @@ impl Encoder {
     pub(crate) fn finish(self) -> Result<Parcel> {
         let bytes = self.post.output.finalize()?;
         if self.items > bytes.len() - self.head + limits::MAX_EMPTY_ITEMS {
-            return Err(CodecError::new(
-                "the message has too many elements without content",
-            ));
+            return Err(CodecError::new("the message has too many elements without content"));
         }
         Ok(Parcel::with_handles(bytes, self.handles))
     }
 
     /// A length, then `bytes` as one copy.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
-        self.post
-            .output
-            .bytes
-            .reserve(bytes.len().min(limits::MAX_BYTES) + 10);
+        self.post.output.bytes.reserve(bytes.len().min(limits::MAX_BYTES) + 10);
         Ok((&mut self.post).serialize_bytes(bytes)?)
     }
 
@@ -123,10 +118,7 @@ impl Encoder {
 
     fn compound(&mut self, len: usize) -> Result<Compound<'_>> {
         self.enter()?;
-        Ok(Compound {
-            encoder: self,
-            left: len,
-        })
+        Ok(Compound { encoder: self, left: len })
     }
 
     fn handle<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
@@ -135,8 +127,10 @@ impl Encoder {
         let handle = handle.ok_or_else(|| {
             CodecError::new("a value that is no handle uses the reserved name `ipcz::Handle`")
         })?;
-        let index = u32::try_from(self.handles.len())
-            .map_err(|_| CodecError::new("the message has too many handles"))?;
+        let index = u32::try_from(self.handles.len()).unwrap_or(u32::MAX);
+        if self.handles.len() >= limits::MAX_HANDLES {
+            return Err(CodecError::new("the message has more than 4096 handles"));
+        }
         self.handles.push(handle);
         Ok((&mut self.post).serialize_u32(index)?)
     }
@@ -292,9 +286,7 @@ impl Compound<'_> {
     fn finish(self) -> Result<()> {
         self.encoder.depth -= 1;
         if self.left != 0 {
-            return Err(CodecError::new(
-                "a value gave fewer elements than it announced",
-            ));
+            return Err(CodecError::new("a value gave fewer elements than it announced"));
         }
         Ok(())
     }

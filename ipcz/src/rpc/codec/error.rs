@@ -16,10 +16,7 @@ pub struct CodecError {
 
 impl CodecError {
     pub(crate) fn new(text: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            place: None,
-            text: text.into(),
-        }
+        Self { place: None, text: text.into() }
     }
 
     /// This error, said of `place` unless something further inside is named already.
@@ -65,7 +62,7 @@ impl From<postcard::Error> for CodecError {
     fn from(error: postcard::Error) -> Self {
         use postcard::Error as E;
         Self::new(match error {
-            E::SerializeBufferFull => "the message is larger than 1 GiB",
+            E::SerializeBufferFull => "the message is larger than 256 MiB",
             E::SerializeSeqLengthUnknown => {
                 "a sequence or map of unknown length (`#[serde(flatten)]` makes one) cannot be sent"
             }

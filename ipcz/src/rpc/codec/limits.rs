@@ -4,8 +4,11 @@
 /// smallest default stack of a thread, and no honest message comes near.
 pub(super) const MAX_DEPTH: u32 = 128;
 
-/// The bytes of one message. Larger data belongs in shared memory or in several messages.
-pub(super) const MAX_BYTES: usize = 1 << 30;
+/// The bytes of one message, no more than a parcel may have. Larger data belongs in shared memory or in several messages.
+pub(super) const MAX_BYTES: usize = 256 << 20;
+
+/// The handles of one message.
+pub(super) const MAX_HANDLES: usize = 4096;
 
 /// How many elements a message may have beyond one per byte. Elements that encode to nothing, such
 /// as those of a `Vec<()>`, are free for the sender and cost the reader a turn of a loop each.

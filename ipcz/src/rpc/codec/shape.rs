@@ -77,9 +77,7 @@ impl<const N: usize> EncodeAs<[u8; N]> for Array {
 impl<const N: usize> DecodeAs<'_, [u8; N]> for Array {
     fn decode(from: &mut Decoder<'_>) -> Result<[u8; N]> {
         let bytes = from.array(N)?;
-        bytes
-            .try_into()
-            .map_err(|_| CodecError::new("an array of bytes has another length"))
+        bytes.try_into().map_err(|_| CodecError::new("an array of bytes has another length"))
     }
 }
 
@@ -149,9 +147,7 @@ where
         match from.variant()? {
             0 => from.nest(|from| S::decode(from)).map(Ok),
             1 => from.nest(|from| E::deserialize(from)).map(Err),
-            tag => Err(CodecError::new(format!(
-                "the tag of a Result is {tag}, not 0 or 1"
-            ))),
+            tag => Err(CodecError::new(format!("the tag of a Result is {tag}, not 0 or 1"))),
         }
     }
 }

@@ -29,14 +29,16 @@ struct Everything {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Wrapped(u32);
 
+/// Portals that live as long as their node does, which is as long as they do.
+fn pair() -> (Portal, Portal) {
+    Node::broker().unwrap().open_portals()
+}
+
 fn everything() -> Everything {
     let shapes = vec![
         Shape::Unit,
         Shape::One(Box::new(Shape::Two(7, "seven".into()))),
-        Shape::Named {
-            a: Some(-1),
-            b: vec![1, 300, 65535],
-        },
+        Shape::Named { a: Some(-1), b: vec![1, 300, 65535] },
     ];
     Everything {
         number: (-1, -300, i32::MIN, i64::MAX, i128::MIN, u128::MAX),
@@ -111,7 +113,7 @@ fn bytes_are_one_copy() {
 
 #[test]
 fn handles_travel_beside_the_bytes() {
-    let (one, two) = Node::broker().unwrap().open_portals();
+    let (one, two) = pair();
     let file: OsHandle = std::fs::File::open("/dev/null").unwrap().into();
     let parcel = encode::<Plain, _>((5_u8, file, vec![Some(one), None])).unwrap();
     let (bytes, handles) = parcel.into_parts();
@@ -121,41 +123,28 @@ fn handles_travel_beside_the_bytes() {
     let parcel = Parcel::with_handles(bytes, handles);
     let (five, _file, portals): (u8, OsHandle, Vec<Option<Portal>>) = decode(parcel).unwrap();
     assert_eq!(five, 5);
-    portals[0]
-        .as_ref()
-        .unwrap()
-        .put(Parcel::new(*b"hello"))
-        .unwrap();
+    portals[0].as_ref().unwrap().put(Parcel::new(*b"hello")).unwrap();
     assert_eq!(two.recv_blocking().unwrap().bytes(), b"hello");
 }
 
 #[test]
 fn a_handle_is_only_what_its_message_says() {
     let portals = || {
-        let (one, two) = Node::broker().unwrap().open_portals();
+        let (one, two) = pair();
         vec![Handle::Portal(one), Handle::Portal(two)]
     };
     let twice = Parcel::with_handles([0, 0], portals());
-    assert_eq!(
-        text(decode::<(Portal, Portal)>(twice)),
-        "value: handle 0 is named twice"
-    );
+    assert_eq!(text(decode::<(Portal, Portal)>(twice)), "value: handle 0 is named twice");
     let none = Parcel::with_handles([2], portals());
-    assert_eq!(
-        text(decode::<Portal>(none)),
-        "value: handle 2 is named, but 2 came along"
-    );
+    assert_eq!(text(decode::<Portal>(none)), "value: handle 2 is named, but 2 came along");
     let other = Parcel::with_handles([1], portals());
     let said = text(decode::<OsHandle>(other));
-    assert!(
-        said.contains("a handle of another kind stands where an OS handle should"),
-        "{said}"
-    );
+    assert!(said.contains("a handle of another kind stands where an OS handle should"), "{said}");
 }
 
 #[test]
 fn a_handle_is_refused_outside_and_not_lost() {
-    let (one, two) = Node::broker().unwrap().open_portals();
+    let (one, two) = pair();
     let refused = postcard::to_allocvec(&one);
     assert!(refused.is_err());
     two.put(Parcel::new(*b"still here")).unwrap();
@@ -177,7 +166,7 @@ fn a_handle_is_refused_outside_and_not_lost() {
 
 #[test]
 fn unused_handles_are_dropped() {
-    let (one, two) = Node::broker().unwrap().open_portals();
+    let (one, two) = pair();
     let parcel = Parcel::with_handles([7], vec![Handle::Portal(one)]);
     assert_eq!(decode::<u8>(parcel).unwrap(), 7);
     two.recv_blocking().expect_err("its peer was dropped");
@@ -294,11 +283,8 @@ fn garbage_gives_errors_or_values_and_nothing_else() {
             bytes.truncate(random.below(bytes.len() + 1));
             bytes
         };
-        let (one, _two) = Node::broker().unwrap().open_portals();
-        let _ = decode::<Mixed>(Parcel::with_handles(
-            bytes.clone(),
-            vec![Handle::Portal(one)],
-        ));
+        let (one, _two) = pair();
+        let _ = decode::<Mixed>(Parcel::with_handles(bytes.clone(), vec![Handle::Portal(one)]));
         let _ = decode::<Everything>(Parcel::new(bytes.clone()));
         let _ = decode::<Vec<Vec<Vec<Shape>>>>(Parcel::new(bytes));
     }

@@ -1,0 +1,55 @@
+//! What the engine asks of its embedder.
+
+use crate::ids::{PeerId, TransportId, TrapId};
+use crate::message::{Cause, Message};
+use crate::trap::TrapEvent;
+
+/// Something to do, in the order in which the engine gives it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Effect<P> {
+    /// Send this message to that peer.
+    Send {
+        /// Where to.
+        peer: PeerId,
+        /// What.
+        message: Message<P>,
+    },
+    /// Tell the owner of this trap that it fired.
+    Fire {
+        /// Whose trap.
+        trap: TrapId,
+        /// What it is told.
+        event: TrapEvent,
+    },
+    /// Make a pair of connected transports and answer with
+    /// [`Engine::handle_transports`](crate::Engine::handle_transports).
+    CreateTransports(Introduction),
+    /// From now on, this transport is the connection to that peer.
+    Activate {
+        /// The new peer.
+        peer: PeerId,
+        /// A transport that arrived in a message.
+        transport: TransportId,
+    },
+    /// This transport arrived in a message and is of no use: close it.
+    DropTransport(TransportId),
+    /// The connection to this peer works: its hello has arrived.
+    Connected(PeerId),
+    /// The connection to this peer is over: close its transport once what was sent before has left.
+    /// Nothing it sends is of interest any more.
+    Disconnect {
+        /// Which peer.
+        peer: PeerId,
+        /// Why.
+        cause: Cause,
+    },
+}
+
+/// Two peers of a broker that are to be connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Introduction {
+    /// One of them.
+    pub first: PeerId,
+    /// The other.
+    pub second: PeerId,
+}

@@ -1,0 +1,20 @@
+//! Every bound that protects a node from its peers, with its reason.
+
+/// Portals that one parcel may carry. Each costs the receiver a router; more than this many are
+/// better sent in several parcels.
+pub const MAX_PORTALS_PER_PARCEL: usize = 4096;
+
+/// Portals that a connection may start with. A hello that asks for more is refused, because each
+/// costs a router before anything is known of the peer.
+pub const MAX_INITIAL_PORTALS: u32 = 1024;
+
+/// How far ahead of the next expected parcel a sequence number may be. What waits is what a peer
+/// really sent, so this bounds no memory; it refuses numbers that no honest route can reach.
+pub const MAX_SEQUENCE_GAP: u64 = 1 << 32;
+
+/// Introductions that a node may wait for at once. Past it a bypass is not tried, and the proxy
+/// stays: slower, but correct.
+pub const MAX_PENDING_INTRODUCTIONS: usize = 4096;
+
+/// Ends that may wait for one introduction. Past it a bypass is not tried.
+pub const MAX_ENDS_PER_INTRODUCTION: usize = 1 << 20;

@@ -1,0 +1,177 @@
+//! What nodes say to each other.
+
+use crate::ids::{LinkId, NodeName, Secret, TransportId};
+
+/// What an application puts into a parcel, as far as the engine cares: it never looks inside.
+pub trait Payload {
+    /// The payload's size, as portals report it.
+    fn num_bytes(&self) -> usize;
+}
+
+impl Payload for Vec<u8> {
+    fn num_bytes(&self) -> usize {
+        self.len()
+    }
+}
+
+/// A message between two nodes. Each ordered pair of nodes is a reliable first-in, first-out
+/// channel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Message<P> {
+    /// The first message on every connection, and only that.
+    Hello(Hello),
+    /// A parcel on a link, with a descriptor for each portal that moves with it.
+    Parcel {
+        /// The link it travels on.
+        link: LinkId,
+        /// Its number on the route.
+        sequence: u64,
+        /// What the application put.
+        payload: P,
+        /// The portals in it, in order.
+        portals: Vec<Descriptor>,
+    },
+    /// Something about the route that a link belongs to.
+    Route(LinkId, RouteMessage),
+    /// "I replace the link that this key names."
+    Accept(Accept),
+    /// Something about who is connected with whom.
+    Network(NetworkMessage),
+}
+
+/// How a node introduces itself on a new connection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Hello {
+    /// The wire version that the sender speaks. Different ones do not understand each other.
+    pub version: u16,
+    /// Optional features that the sender has, as bits. What both have is used.
+    pub features: u64,
+    /// The largest payload that the sender takes, in bytes.
+    pub max_payload: u64,
+    /// The sender's name.
+    pub name: NodeName,
+    /// Whether the sender introduces nodes to each other.
+    pub is_broker: bool,
+    /// Whether the sender takes the receiver for its broker.
+    pub wants_broker: bool,
+    /// How many portals the sender has made for this connection.
+    pub num_portals: u32,
+    /// What the secrets of the initial links are derived from, if the sender owns them.
+    pub secret: Secret,
+}
+
+/// A message about a route, sent over one of its links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RouteMessage {
+    /// The sender's side put this many parcels in all, and is closed.
+    Closed(u64),
+    /// The sender put this many parcels on this link, and no more will come.
+    Fin(u64),
+    /// "Give me this link."
+    Yield,
+    /// "It is yours."
+    Grant,
+    /// "Connect to the end that this key names, in place of me."
+    BypassMe(EndKey),
+    /// The route is cut.
+    Disconnected(Cause),
+}
+
+/// Names one end of a link, to someone who knows neither node of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EndKey {
+    /// The node where the end lives.
+    pub node: NodeName,
+    /// The node at the link's other end.
+    pub via: NodeName,
+    /// How messages from `via` name the link.
+    pub link: LinkId,
+    /// Proves that whoever shows the key was told of it.
+    pub secret: Secret,
+}
+
+/// The new link of a bypass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Accept {
+    /// The end whose link is replaced.
+    pub key: EndKey,
+    /// The link that replaces it.
+    pub link: LinkId,
+    /// The new link's secret.
+    pub secret: Secret,
+}
+
+/// A portal that moves: what its new terminal starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Descriptor {
+    /// The link to the new terminal.
+    pub link: LinkId,
+    /// That link's secret.
+    pub secret: Secret,
+    /// The number of the next parcel to be taken.
+    pub next_in: u64,
+    /// The number of the next parcel to be put.
+    pub next_out: u64,
+    /// Whether the new terminal's end owns the link. If not, a proxy stayed behind.
+    pub owner: bool,
+}
+
+/// A message about connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NetworkMessage {
+    /// To a broker: "introduce me to this node."
+    RequestIntroduction(NodeName),
+    /// From a broker: "this transport leads to that node."
+    Introduce {
+        /// Who is at the other end.
+        node: NodeName,
+        /// The transport that leads there.
+        transport: TransportId,
+    },
+    /// To a broker: its introduction to this node has arrived.
+    Introduced(NodeName),
+    /// From a broker: that node is unknown, or cannot be reached.
+    IntroductionRefused(NodeName),
+    /// The last message on a connection that ends on purpose, and why it does.
+    Goodbye(CauseKind),
+}
+
+/// Why a route was cut, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Cause {
+    /// What happened.
+    pub kind: CauseKind,
+    /// The node that is to blame or was lost, where it is known.
+    pub node: Option<NodeName>,
+}
+
+/// What cut a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CauseKind {
+    /// A connection ended without a farewell: the node's process ended, or was killed.
+    NodeLost,
+    /// A node broke the protocol and was disconnected.
+    Violation,
+    /// The two ends of the route disagree about what was sent on it.
+    RouteBroken,
+    /// A node was shut down on purpose.
+    Shutdown,
+    /// A connection was not set up: the nodes speak different versions of the protocol.
+    WrongVersion,
+    /// A connection was not set up: one side has to be the other's broker.
+    WrongRole,
+    /// A connection was not set up: these two nodes are connected already, or are one.
+    AlreadyConnected,
+}
+
+/// A peer said what no honest node says. It costs the peer its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProtocolViolation(pub &'static str);
+
+impl std::fmt::Display for ProtocolViolation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for ProtocolViolation {}

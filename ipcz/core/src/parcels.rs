@@ -1,0 +1,262 @@
+//! Parcels: put, passed on, received, taken.
+//!
+//! ```text
+//!  put ─▶ terminal ──link──▶ proxy ──link──▶ terminal ─▶ get
+//!         numbers it         passes it on    sorts by number
+//! ```
+//!
+//! Costs of a put or get between two portals of this node: no system call, no lock, no copy of the
+//! payload; allocations only when a queue grows.
+
+use crate::effect::Effect;
+use crate::end::Side;
+use crate::engine::{Engine, Looped};
+use crate::ids::{EndId, LinkId, PeerId, PortalId, RouterId};
+use crate::limits;
+use crate::message::{Cause, CauseKind, Descriptor, Message, Payload, ProtocolViolation};
+use crate::router::Role;
+use crate::trap::PortalStatus;
+
+/// What is put into one portal and comes out of its peer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Parcel<P> {
+    /// What the application put.
+    pub payload: P,
+    /// The portals that travel with it. While the parcel waits, it owns them.
+    pub portals: Vec<PortalId>,
+}
+
+/// Why a parcel was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutRefused {
+    /// No such portal, or it is closed.
+    UnknownPortal,
+    /// The portal's peer is closed: nobody would read the parcel.
+    PeerClosed,
+    /// The route was cut.
+    Disconnected(Cause),
+    /// Entry number `index` of the parcel's portals cannot travel here: it is unknown, or stands
+    /// twice in the list.
+    BadPortal {
+        /// Which entry.
+        index: usize,
+    },
+    /// Entry number `index` is the portal itself or its peer, which cannot travel along their own
+    /// route.
+    OwnRoute {
+        /// Which entry.
+        index: usize,
+    },
+    /// There are more portals than [`limits::MAX_PORTALS_PER_PARCEL`].
+    TooManyPortals,
+}
+
+/// Why no parcel was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GetRefused {
+    /// No such portal, or it is closed.
+    UnknownPortal,
+    /// Nothing is there yet.
+    Empty,
+    /// Nothing is there, and nothing will come: the peer is closed.
+    PeerClosed,
+    /// Nothing is there, and nothing will come: the route was cut.
+    Disconnected(Cause),
+}
+
+impl<P: Payload> Engine<P> {
+    /// Puts a parcel into a portal. The portals in it are gone from here.
+    ///
+    /// # Errors
+    /// Why it was refused, and the parcel as it was.
+    pub fn put(
+        &mut self,
+        portal: PortalId,
+        parcel: Parcel<P>,
+    ) -> Result<(), (PutRefused, Parcel<P>)> {
+        if let Err(refused) = self.check_put(portal, &parcel.portals) {
+            return Err((refused, parcel));
+        }
+        let router = &mut self.routers[portal.0];
+        let sequence = router.next_out;
+        router.next_out += 1;
+        match router.side(Side::Outer).primary {
+            Some(end) => self.transmit_parcel(end, sequence, parcel),
+            // Checked above: a terminal without a link is closed or broken.
+            None => self.doomed.extend(parcel.portals),
+        }
+        self.settle();
+        Ok(())
+    }
+
+    /// Says whether [`Engine::put`] would take a parcel with these portals.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check_put(&self, portal: PortalId, portals: &[PortalId]) -> Result<(), PutRefused> {
+        let router = self.open_terminal(portal).ok_or(PutRefused::UnknownPortal)?;
+        if let Some(cause) = router.broken {
+            return Err(PutRefused::Disconnected(cause));
+        }
+        if router.side(Side::Outer).closed.is_some() {
+            return Err(PutRefused::PeerClosed);
+        }
+        if portals.is_empty() {
+            return Ok(());
+        }
+        if portals.len() > limits::MAX_PORTALS_PER_PARCEL {
+            return Err(PutRefused::TooManyPortals);
+        }
+        let peer = self.local_peer(portal);
+        let mut seen = std::collections::BTreeSet::new();
+        for (index, &moved) in portals.iter().enumerate() {
+            if moved == portal || Some(moved) == peer {
+                return Err(PutRefused::OwnRoute { index });
+            }
+            if self.open_terminal(moved).is_none() || !seen.insert(moved) {
+                return Err(PutRefused::BadPortal { index });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the next parcel, and the portals in it.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn get(&mut self, portal: PortalId) -> Result<Parcel<P>, GetRefused> {
+        let router = self.open_terminal_mut(portal).ok_or(GetRefused::UnknownPortal)?;
+        if let Some(parcel) = router.queue.pop() {
+            if router.queue.len() == 0 {
+                self.spring(portal, false);
+            }
+            return Ok(parcel);
+        }
+        Err(match router.broken {
+            Some(cause) => GetRefused::Disconnected(cause),
+            None if router.is_complete() => GetRefused::PeerClosed,
+            None => GetRefused::Empty,
+        })
+    }
+
+    /// The next parcel, left where it is.
+    #[must_use]
+    pub fn peek(&self, portal: PortalId) -> Option<&Parcel<P>> {
+        self.open_terminal(portal)?.queue.front()
+    }
+
+    /// The payload of the next parcel, left where it is. Its size must stay what it was.
+    pub fn peek_mut(&mut self, portal: PortalId) -> Option<&mut P> {
+        Some(&mut self.open_terminal_mut(portal)?.queue.front_mut()?.payload)
+    }
+
+    /// What a portal's owner can know of it now.
+    #[must_use]
+    pub fn status(&self, portal: PortalId) -> Option<PortalStatus> {
+        Some(self.open_terminal(portal)?.status())
+    }
+
+    /// Why a portal's route was cut, if it was.
+    #[must_use]
+    pub fn cause(&self, portal: PortalId) -> Option<Cause> {
+        self.open_terminal(portal)?.broken
+    }
+
+    /// Sends a parcel on a link. The portals in it move, unless the link stays on this node.
+    pub(crate) fn transmit_parcel(&mut self, end: EndId, sequence: u64, parcel: Parcel<P>) {
+        let from = &mut self.ends[end.0];
+        from.sent += 1;
+        if let Some(to) = from.twin() {
+            self.loopback.push_back(Looped::Parcel { to, sequence, parcel });
+            return;
+        }
+        let (peer, link) = (from.peer, from.link);
+        let Parcel { payload, portals } = parcel;
+        let portals = portals.into_iter().map(|portal| self.depart(peer, portal)).collect();
+        let message = Message::Parcel { link, sequence, payload, portals };
+        self.effects.push_back(Effect::Send { peer, message });
+    }
+
+    /// Takes a parcel from another node. Its portals exist from now on, whatever becomes of it.
+    pub(crate) fn handle_parcel(
+        &mut self,
+        peer: PeerId,
+        link: LinkId,
+        sequence: u64,
+        payload: P,
+        descriptors: &[Descriptor],
+    ) -> Result<(), ProtocolViolation> {
+        let portals = self.arrive(peer, descriptors)?;
+        match self.find_end(peer, link) {
+            Some(end) => self.receive_parcel(end, sequence, Parcel { payload, portals }),
+            None => {
+                self.doomed.extend(portals);
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes a parcel that came over a link of either kind.
+    pub(crate) fn receive_parcel(
+        &mut self,
+        id: EndId,
+        sequence: u64,
+        parcel: Parcel<P>,
+    ) -> Result<(), ProtocolViolation> {
+        let Some((end, router)) = self.ends.get_mut(id.0).and_then(|end| {
+            let router = end.router?;
+            Some((end, router))
+        }) else {
+            self.doomed.extend(parcel.portals);
+            return Ok(());
+        };
+        if end.fin_count.is_some_and(|count| end.received >= count) {
+            self.doomed.extend(parcel.portals);
+            return Err(ProtocolViolation("a parcel after the last one of its link"));
+        }
+        end.received += 1;
+        let towards = end.side.other();
+        match self.routers[router.0].role {
+            Role::Proxy => self.pass_on(router, towards, sequence, parcel),
+            Role::Terminal => self.enqueue(router, sequence, parcel),
+        }
+        // The route may be gone by now, if the parcel broke it.
+        self.check_finished(id);
+        Ok(())
+    }
+
+    pub(crate) fn pass_on(
+        &mut self,
+        router: RouterId,
+        towards: Side,
+        sequence: u64,
+        parcel: Parcel<P>,
+    ) {
+        match self.routers[router.0].side(towards).primary {
+            Some(end) if !self.ends[end.0].fin_sent => self.transmit_parcel(end, sequence, parcel),
+            _ => self.doomed.extend(parcel.portals),
+        }
+    }
+
+    fn enqueue(&mut self, id: RouterId, sequence: u64, parcel: Parcel<P>) {
+        let router = &mut self.routers[id.0];
+        if !router.is_open() {
+            self.doomed.extend(parcel.portals);
+            return;
+        }
+        let beyond_end = router.side(Side::Outer).closed.is_some_and(|length| sequence >= length);
+        let too_far = sequence.saturating_sub(router.queue.expected()) > limits::MAX_SEQUENCE_GAP;
+        let refused = if beyond_end || too_far {
+            Some(parcel)
+        } else {
+            router.queue.insert(sequence, parcel).err()
+        };
+        if let Some(parcel) = refused {
+            self.doomed.extend(parcel.portals);
+            let node = Some(self.config.name);
+            self.break_route(id, Cause { kind: CauseKind::RouteBroken, node });
+        } else {
+            self.spring(id, true);
+        }
+    }
+}

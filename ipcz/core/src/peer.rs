@@ -1,0 +1,241 @@
+//! A connection to another node, and the links on it.
+
+use std::collections::BTreeMap;
+
+use crate::effect::Effect;
+use crate::engine::Engine;
+use crate::ids::{EndId, LinkId, NodeName, PeerId, PortalId, Secret};
+use crate::limits;
+use crate::message::{Cause, CauseKind, Message, NetworkMessage, Payload, ProtocolViolation};
+
+/// What this node takes the other one for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Expected {
+    /// This node's broker.
+    Broker,
+    /// A node that this one is the broker of.
+    Client,
+    /// The node of this name, of which the broker said that it is there.
+    Introduced(NodeName),
+}
+
+/// How far the connection is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum PeerState {
+    /// The other node has not said hello.
+    Greeting {
+        expected: Expected,
+        /// The far ends of the initial portals, until they have a link.
+        held: Vec<PortalId>,
+        /// What this node's hello said.
+        secret: Secret,
+    },
+    /// Both have said hello.
+    Connected,
+}
+
+/// A connection to another node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Peer {
+    pub(crate) state: PeerState,
+    pub(crate) name: Option<NodeName>,
+    pub(crate) is_broker: bool,
+    pub(crate) max_payload: u64,
+    /// The ends of this node on this connection, by the id of their link.
+    pub(crate) links: BTreeMap<LinkId, EndId>,
+    next_link: u64,
+}
+
+/// The half of the link ids that belongs to the node with the greater name.
+const UPPER_HALF: u64 = 1 << 63;
+
+impl Peer {
+    pub(crate) fn new(state: PeerState, name: Option<NodeName>) -> Self {
+        Self {
+            state,
+            name,
+            is_broker: false,
+            max_payload: 0,
+            links: BTreeMap::new(),
+            // What stands below is for the initial portals.
+            next_link: u64::from(limits::MAX_INITIAL_PORTALS),
+        }
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.state == PeerState::Connected
+    }
+}
+
+impl<P: Payload> Engine<P> {
+    /// Takes a message from a peer. A peer that breaks the protocol is disconnected.
+    ///
+    /// # Errors
+    /// What the peer did wrong. The engine has dealt with it.
+    pub fn handle_message(
+        &mut self,
+        peer: PeerId,
+        message: Message<P>,
+    ) -> Result<(), ProtocolViolation> {
+        let Some(known) = self.peers.get(&peer) else {
+            self.drop_message(message);
+            return Ok(());
+        };
+        let greeting = matches!(message, Message::Hello(_));
+        let farewell = matches!(message, Message::Network(NetworkMessage::Goodbye(_)));
+        let result = if greeting == known.is_connected() && !farewell {
+            self.drop_message(message);
+            Err(ProtocolViolation("hello is the first message and only that"))
+        } else {
+            self.dispatch(peer, message)
+        };
+        if result.is_err() {
+            self.cut(peer, CauseKind::Violation);
+        }
+        self.settle();
+        result
+    }
+
+    fn dispatch(&mut self, peer: PeerId, message: Message<P>) -> Result<(), ProtocolViolation> {
+        match message {
+            Message::Hello(hello) => self.handle_hello(peer, &hello),
+            Message::Parcel { link, sequence, payload, portals } => {
+                self.handle_parcel(peer, link, sequence, payload, &portals)
+            }
+            Message::Route(link, message) => match self.find_end(peer, link) {
+                Some(end) => self.receive_route(end, message),
+                None => Ok(()),
+            },
+            Message::Accept(accept) => self.handle_accept(peer, accept),
+            Message::Network(message) => self.handle_network(peer, message),
+        }
+    }
+
+    /// Gives back what a message that is not obeyed brought.
+    fn drop_message(&mut self, message: Message<P>) {
+        if let Message::Network(NetworkMessage::Introduce { transport, .. }) = message {
+            self.effects.push_back(Effect::DropTransport(transport));
+        }
+    }
+
+    /// The connection to a peer has failed: its transport is closed.
+    pub fn handle_lost(&mut self, peer: PeerId) {
+        self.lose(peer, CauseKind::NodeLost);
+        self.settle();
+    }
+
+    /// What a peer sent could not be understood: it is disconnected.
+    pub fn handle_garbage(&mut self, peer: PeerId) {
+        self.cut(peer, CauseKind::Violation);
+        self.settle();
+    }
+
+    /// Ends the connection to a peer. Routes over it are cut, on both sides.
+    pub fn disconnect(&mut self, peer: PeerId) {
+        self.cut(peer, CauseKind::Shutdown);
+        self.settle();
+    }
+
+    /// Ends every connection, and closes every portal first, so that what was put still arrives.
+    pub fn shut_down(&mut self) {
+        let portals: Vec<_> = self.routers.iter().map(|(key, _)| crate::RouterId(key)).collect();
+        for portal in portals {
+            self.close_terminal(portal);
+        }
+        self.settle();
+        for peer in self.peers.keys().copied().collect::<Vec<_>>() {
+            self.cut(peer, CauseKind::Shutdown);
+        }
+        self.settle();
+    }
+
+    /// Ends the connection to a peer, telling it why.
+    pub(crate) fn cut(&mut self, peer: PeerId, kind: CauseKind) {
+        if !self.peers.contains_key(&peer) {
+            return;
+        }
+        let message = Message::Network(NetworkMessage::Goodbye(kind));
+        self.effects.push_back(Effect::Send { peer, message });
+        self.lose(peer, kind);
+    }
+
+    /// Forgets a peer and cuts what passes over it.
+    pub(crate) fn lose(&mut self, id: PeerId, kind: CauseKind) {
+        let Some(peer) = self.peers.get(&id) else { return };
+        let cause = Cause { kind, node: peer.name };
+        self.effects.push_back(Effect::Disconnect { peer: id, cause });
+        self.break_links_of(id, cause);
+        let Some(peer) = self.peers.remove(&id) else { return };
+        if let PeerState::Greeting { held, .. } = peer.state {
+            for portal in held {
+                self.abandon(portal, cause);
+            }
+        }
+        if self.broker == Some(id) {
+            self.broker = None;
+            self.refuse_all_introductions();
+        }
+        if let Some(name) = peer.name.filter(|name| self.names.get(name) == Some(&id)) {
+            self.names.remove(&name);
+            self.forget_introductions_of(name);
+        }
+    }
+
+    /// Gives up a terminal that no application sees, and tells its peer why.
+    fn abandon(&mut self, held: PortalId, cause: Cause) {
+        self.break_route(held, cause);
+        if let Some(mut router) = self.routers.remove(held.0) {
+            let unread = router.queue.take_all();
+            self.doomed.extend(unread.into_iter().flat_map(|(_, parcel)| parcel.portals));
+        }
+    }
+
+    /// The peer of this name, connected or not. This node is its own peer.
+    pub(crate) fn peer_by_name(&self, name: NodeName) -> Option<PeerId> {
+        if name == self.config.name {
+            return Some(PeerId::LOOPBACK);
+        }
+        self.names.get(&name).copied()
+    }
+
+    pub(crate) fn connected_peer(&self, name: NodeName) -> Option<PeerId> {
+        let id = self.names.get(&name).copied()?;
+        self.peers.get(&id)?.is_connected().then_some(id)
+    }
+
+    /// The name of a connected peer.
+    #[must_use]
+    pub fn peer_name(&self, peer: PeerId) -> Option<NodeName> {
+        self.peers.get(&peer)?.name
+    }
+
+    /// The largest payload that a peer takes, once it has said so.
+    #[must_use]
+    pub fn max_payload_of(&self, peer: PeerId) -> Option<u64> {
+        self.peers.get(&peer).filter(|peer| peer.is_connected()).map(|peer| peer.max_payload)
+    }
+
+    /// A name for a new link to a connected peer, and its secret.
+    pub(crate) fn new_link(&mut self, id: PeerId) -> (LinkId, Secret) {
+        let secret = self.secrets.fresh();
+        let own_name = self.config.name;
+        let peer = self.peers.get_mut(&id).expect("links lead to connected peers");
+        let half = if peer.name.is_some_and(|name| own_name > name) { UPPER_HALF } else { 0 };
+        let link = LinkId(half | peer.next_link);
+        peer.next_link += 1;
+        (link, secret)
+    }
+
+    /// Refuses a link id that a peer may not give to a new link.
+    pub(crate) fn check_new_link(&self, id: PeerId, link: LinkId) -> Result<(), ProtocolViolation> {
+        let peer = &self.peers[&id];
+        let upper = peer.name.is_some_and(|name| name > self.config.name);
+        if (link.0 & UPPER_HALF != 0) != upper {
+            return Err(ProtocolViolation("a link id from the other node's half"));
+        }
+        if peer.links.contains_key(&link) {
+            return Err(ProtocolViolation("a link id that is in use"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! What a node knows of the network, for people to look at.
+
+use crate::end::Side;
+use crate::engine::Engine;
+use crate::ids::{NodeName, PeerId, PortalId};
+use crate::message::{Cause, Payload};
+
+/// A node's view of the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topology {
+    /// The node itself.
+    pub name: NodeName,
+    /// Whether it introduces nodes to each other.
+    pub is_broker: bool,
+    /// The nodes it is connected to.
+    pub peers: Vec<PeerInfo>,
+    /// Portals on this node, those included that are closed and have yet to tell their peer.
+    pub terminals: usize,
+    /// Routers that pass on what comes to portals which went elsewhere.
+    pub proxies: usize,
+}
+
+/// A connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerInfo {
+    /// Who is at the other end.
+    pub name: NodeName,
+    /// Whether it introduces nodes to each other.
+    pub is_broker: bool,
+    /// Routes that pass over this connection at this moment.
+    pub links: usize,
+}
+
+/// Where a portal's route leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// To a router of this node.
+    Local,
+    /// To a router of another node.
+    Remote(NodeName),
+    /// Nowhere: the peer is closed.
+    Closed,
+    /// Nowhere: it was cut.
+    Cut(Cause),
+}
+
+impl<P: Payload> Engine<P> {
+    /// What this node knows of the network.
+    #[must_use]
+    pub fn topology(&self) -> Topology {
+        let peers = self.peers.values().filter(|peer| peer.is_connected());
+        let peers = peers.filter_map(|peer| {
+            let links = peer.links.len();
+            Some(PeerInfo { name: peer.name?, is_broker: peer.is_broker, links })
+        });
+        let proxies = self.routers.iter().filter(|(_, router)| router.is_proxy()).count();
+        Topology {
+            name: self.config.name,
+            is_broker: self.config.is_broker,
+            peers: peers.collect(),
+            terminals: self.routers.len() - proxies,
+            proxies,
+        }
+    }
+
+    /// Where a portal's route leads, as far as this node knows.
+    #[must_use]
+    pub fn route(&self, portal: PortalId) -> Option<Route> {
+        let router = self.open_terminal(portal)?;
+        Some(match (router.broken, router.side(Side::Outer).primary) {
+            (Some(cause), _) => Route::Cut(cause),
+            (None, None) => Route::Closed,
+            (None, Some(end)) => match self.ends[end.0].peer {
+                PeerId::LOOPBACK => Route::Local,
+                peer => self.peer_name(peer).map_or(Route::Closed, Route::Remote),
+            },
+        })
+    }
+
+    /// How many routers, ends of links and peers there are: all zero once everything is closed.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts { routers: self.routers.len(), ends: self.ends.len(), peers: self.peers.len() }
+    }
+}
+
+/// See [`Engine::counts`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Terminals and proxies.
+    pub routers: usize,
+    /// Ends of links.
+    pub ends: usize,
+    /// Connections.
+    pub peers: usize,
+}
