@@ -17,6 +17,7 @@ mod os_handle;
 mod parcel;
 mod portal;
 mod recv;
+mod rpc;
 mod shell;
 pub mod shm;
 mod sync;
@@ -31,11 +32,19 @@ pub use error::{
     Disconnect, DisconnectKind, Error, ErrorKind, PutError, PutErrorKind, TryRecvError,
 };
 pub use ipcz_core::{NodeName, PeerInfo, Relation, Route, Topology};
+pub use ipcz_macros::interface;
 pub use listener::Listener;
 pub use node::{ConnectOptions, Node};
 pub use os_handle::OsHandle;
 pub use parcel::{Handle, Parcel};
 pub use portal::Portal;
 pub use recv::Recv;
+pub use rpc::{Call, CallError, CodecError, Endpoint, Sent, ServeError};
 pub use transaction::{GetTransaction, PutTransaction};
 pub use trap::{Conditions, Satisfied, Status, TrapEvent, TrapFlags};
+
+/// What emitted code names. No part of the public interface: it may change with any release.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::rpc::private::*;
+}
