@@ -144,7 +144,11 @@ fn a_flood_starves_nobody() {
             let bytes = header(0, 0, 0).repeat(4000);
             scope.spawn(|| {
                 let bytes = bytes;
-                while !over.load(Ordering::SeqCst) && (&flood.socket).write_all(&bytes).is_ok() {}
+                // Ends with an error if the other side ended first.
+                let mut written = Ok(());
+                while !over.load(Ordering::SeqCst) && written.is_ok() {
+                    written = (&flood.socket).write_all(&bytes);
+                }
             });
         }
         for round in 0..50 {
