@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -131,6 +132,17 @@ fn attachments_must_be_what_they_say() {
         raw.write_with(&[&header(0, 0, 1)[..], &[2]].concat(), &[fd]);
         assert!(raw.broken_rule().contains("socket"));
     }
+}
+
+#[test]
+fn a_socket_that_was_made_to_report_more_is_refused() {
+    let driver = UnixDriver::new().unwrap();
+    let (socket, other) = UnixStream::pair().unwrap();
+    // The peer keeps a duplicate of what it gives away, and the option is of the open file.
+    rustix::net::sockopt::set_socket_passcred(other.try_clone().unwrap(), true).unwrap();
+    let raw = Raw::over(&driver, socket, other);
+    raw.write_with(&[&header(0, 0, 1)[..], &[1]].concat(), &descriptors(1));
+    assert!(raw.broken_rule().contains("more than descriptors"));
 }
 
 #[test]

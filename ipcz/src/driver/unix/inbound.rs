@@ -128,6 +128,9 @@ impl Decoder {
                         "descriptors were lost on the way (out of descriptors here?)",
                     );
                 }
+                Ok(received) if received.foreign_control => {
+                    return ReadEnd::Violation("the socket reports more than descriptors");
+                }
                 Ok(received) if received.num_bytes == 0 => return ReadEnd::Eof,
                 Ok(_) => {}
                 Err(Errno::AGAIN) => return ReadEnd::Pause,
