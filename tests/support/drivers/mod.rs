@@ -36,7 +36,8 @@ macro_rules! conformance {
                 a_handler_may_deactivate
                 nothing_is_told_without_activation;
             threads: handler_calls_never_overlap
-                a_deactivation_elsewhere_waits_for_the_handler;
+                a_deactivation_elsewhere_waits_for_the_handler
+                a_deactivation_may_come_at_any_time;
         ], alone [
             attachments: no_descriptor_is_leaked;
         ]
