@@ -28,7 +28,7 @@ macro_rules! conformance {
                 a_transport_travels_with_what_was_sent_into_it
                 a_transport_lost_on_the_way_closes
                 a_region_is_shared
-                empty_handles_and_active_transports_are_refused;
+                active_transports_are_refused;
             closing: a_drop_shows_after_all_that_was_sent
                 a_deactivation_shows_after_all_that_was_sent
                 closing_is_told_once
