@@ -6,7 +6,8 @@
 //! these frames too, and `transmit` returns at once. So nested transmits neither recurse through
 //! the same transport twice nor reorder anything.
 //!
-//! Attachments are moved as they are: a transport stays the same object.
+//! Attachments are moved as they are: a transport stays the same object. Nothing collects
+//! transports that were sent into each other and lost, as the kernel does with sockets.
 
 use std::any::Any;
 use std::collections::VecDeque;

@@ -1,7 +1,6 @@
 //! Attachments as descriptors, both ways.
 
 use std::any::Any;
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
@@ -64,15 +63,4 @@ fn unpack_one(kind: Kind, fd: OwnedFd, poller: &Arc<Poller>) -> Result<Attachmen
             Attachment::Transport(Box::new(UnixTransport::new(fd, Arc::clone(poller))))
         }
     })
-}
-
-/// Takes a descriptor for a transport if it can be one.
-pub(super) fn transport(fd: OwnedFd, poller: &Arc<Poller>) -> io::Result<UnixTransport> {
-    if !socket::is_stream_socket(fd.as_fd()) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "a transport needs a connected Unix-domain stream socket",
-        ));
-    }
-    Ok(UnixTransport::new(fd, Arc::clone(poller)))
 }
