@@ -382,8 +382,7 @@ impl World {
             return Ok(false);
         }
         self.troubles.lost = true;
-        // A node that lost its broker gets no more introductions, but connects again.
-        self.troubles.refused |= id.nodes[0] == 0;
+        self.troubles.refused |= self.leaves_proxies(id);
         for side in [0, 1] {
             self.truncate(id, side, keep[side].into());
             if let Some(conn) = self.conns.get_mut(&id) {
@@ -396,9 +395,22 @@ impl World {
     fn disconnect(&mut self, id: ConnId, side: Side) -> Applied {
         let Some((node, peer)) = self.receiver(id, side) else { return Ok(false) };
         self.troubles.lost = true;
-        self.troubles.refused |= id.nodes[0] == 0;
+        self.troubles.refused |= self.leaves_proxies(id);
         self.engine(node).disconnect(peer);
         self.done(node)
+    }
+
+    /// Whether some proxies may stay if this connection is lost.
+    ///
+    /// A node that lost its broker gets no more introductions. One whose introduction fails before
+    /// the other node said hello does not ask again.
+    fn leaves_proxies(&self, id: ConnId) -> bool {
+        let greeted = |side| {
+            let receiver = self.receiver(id, side);
+            receiver
+                .is_some_and(|(node, peer)| self.node(node).engine.max_payload_of(peer).is_some())
+        };
+        id.nodes[0] == 0 || !greeted(0) || !greeted(1)
     }
 
     /// Answers the oldest request for transports.
