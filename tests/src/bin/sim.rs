@@ -80,8 +80,7 @@ fn search(options: &Options) -> ExitCode {
 }
 
 fn start(seed: u64, options: &Options) -> World {
-    let profile = Profile::of_seed(seed, options.wanted);
-    World::new(profile.nodes, profile.hostile)
+    Profile::of_seed(seed, options.wanted).world(seed)
 }
 
 fn report(seed: u64, options: &Options, outcome: &Outcome) {

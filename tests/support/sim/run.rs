@@ -22,7 +22,7 @@ pub struct Outcome {
 #[must_use]
 pub fn run_seed(seed: u64, wanted: Wanted) -> Outcome {
     let profile = Profile::of_seed(seed, wanted);
-    let world = World::new(profile.nodes, profile.hostile);
+    let world = profile.world(seed);
     let steps = profile.steps;
     let mut run = Run { world, trace: Vec::new(), scheduler: Scheduler::new(seed, profile) };
     let violation = caught(|| run.all(steps));

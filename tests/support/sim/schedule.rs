@@ -19,7 +19,7 @@ pub struct Profile {
     pub hostile: bool,
     /// Of a hundred steps, how many are made by applications and not deliveries.
     pub busy: u32,
-    /// Of a hundred portals put into others, how many go alone.
+    /// How many open portals keep applications from opening more.
     pub max_open: usize,
     /// How likely each kind of step is, against the others.
     pub weights: Weights,
@@ -42,6 +42,7 @@ pub struct Weights {
     pub crash: u32,
     pub drop: u32,
     pub disconnect: u32,
+    pub shut_down: u32,
     pub answer: u32,
     pub forge: u32,
 }
@@ -75,6 +76,7 @@ impl Profile {
             crash: 0,
             drop: 0,
             disconnect: 0,
+            shut_down: 0,
             answer: 5 + upto(10),
             forge: if wanted.hostile { 5 + upto(30) } else { 0 },
         };
@@ -82,7 +84,7 @@ impl Profile {
         let (weights, refuse) = match seed % 5 {
             0 => (calm, 0),
             1 => (merges, 0),
-            2 if !wanted.hostile => (Weights { crash: 1, ..calm }, 0),
+            2 if !wanted.hostile => (Weights { crash: 1, shut_down: upto(1), ..calm }, 0),
             3 if !wanted.hostile => {
                 (Weights { crash: upto(1), drop: 1, disconnect: 1, ..merges }, upto(20))
             }
@@ -97,6 +99,12 @@ impl Profile {
             weights,
             refuse,
         }
+    }
+
+    /// The world that a run starts with.
+    #[must_use]
+    pub fn world(&self, seed: u64) -> World {
+        World::new(self.nodes, self.hostile, seed)
     }
 }
 
@@ -143,7 +151,7 @@ impl Scheduler {
     fn activity(&mut self, world: &World) -> Option<Step> {
         let w = self.profile.weights;
         type Make = fn(&mut Scheduler, &World) -> Option<Step>;
-        let kinds: [(u32, Make); 13] = [
+        let kinds: [(u32, Make); 14] = [
             (w.open, Self::open),
             (w.put, Self::put),
             (w.moves, Self::moves),
@@ -155,6 +163,7 @@ impl Scheduler {
             (w.crash, Self::crash),
             (w.drop, Self::drop_conn),
             (w.disconnect, Self::disconnect),
+            (w.shut_down, Self::shut_down),
             (w.answer, Self::answer),
             (w.forge, Self::forge),
         ];
@@ -275,6 +284,11 @@ impl Scheduler {
 
     fn disconnect(&mut self, world: &World) -> Option<Step> {
         Some(Step::Disconnect { conn: self.conn(world)?, side: self.rng.below(2) })
+    }
+
+    fn shut_down(&mut self, world: &World) -> Option<Step> {
+        let node = self.node(world).filter(|&node| node != 0 || self.rng.chance(20))?;
+        Some(Step::ShutDown { node })
     }
 
     fn answer(&mut self, world: &World) -> Option<Step> {

@@ -26,6 +26,7 @@ pub enum Step {
     Crash { node: u8, keep: u8 },
     Drop { conn: ConnId, keep: [u8; 2] },
     Disconnect { conn: ConnId, side: Side },
+    ShutDown { node: u8 },
     Answer { node: u8, grant: bool },
     Forge { conn: ConnId, side: Side, message: Box<Message<Tag>> },
 }
@@ -54,6 +55,7 @@ impl fmt::Display for Step {
             Self::Disconnect { conn, side } => {
                 write!(f, "node {} disconnects {conn}", conn.nodes[*side])
             }
+            Self::ShutDown { node } => write!(f, "shut down {node}"),
             Self::Answer { node, grant } => write!(f, "node {node} introduces: {grant}"),
             Self::Forge { conn, side, message } => {
                 write!(f, "node {} forges on {conn}: {message:?}", conn.nodes[*side])
@@ -82,6 +84,7 @@ impl World {
             Step::Crash { node, keep } => self.crash(node, keep),
             Step::Drop { conn, keep } => self.drop_conn(conn, keep),
             Step::Disconnect { conn, side } => self.disconnect(conn, side),
+            Step::ShutDown { node } => self.shut_down(node),
             Step::Answer { node, grant } => self.answer(node, grant),
             Step::Forge { conn, side, ref message } => self.forge(conn, side, message),
         }
@@ -365,6 +368,34 @@ impl World {
             self.close_end(conn, side);
         }
         self.forget_node(node);
+        Ok(true)
+    }
+
+    fn shut_down(&mut self, node: u8) -> Applied {
+        if !self.node(node).alive {
+            return Ok(false);
+        }
+        self.troubles.lost = true;
+        self.troubles.refused |= node == 0;
+        self.engine(node).shut_down();
+        self.done_leaving(node)
+    }
+
+    /// Ends the last step of a node: it must have let go of everything.
+    fn done_leaving(&mut self, node: u8) -> Applied {
+        let open: Vec<_> = self.model.open().filter(|&(_, at, _)| at == node).collect();
+        for (ep, ..) in open {
+            self.model.set_place(ep, Place::Gone);
+        }
+        self.done(node)?;
+        let counts = self.node(node).engine.counts();
+        let trap = self.model.traps.values().find(|armed| armed.node == node);
+        if counts != ipcz_core::Counts::default() || trap.is_some() {
+            let detail = format!("node {node}: {counts:?}, {trap:?}");
+            return Err(Violation::new("nothing survives a shutdown", detail));
+        }
+        self.node_mut(node).alive = false;
+        self.node_mut(node).asked.clear();
         Ok(true)
     }
 

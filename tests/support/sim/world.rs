@@ -8,6 +8,7 @@ use ipcz_core::{
 
 use super::conn::{Conn, ConnId, Holder, Packet, Side, transport_in};
 use super::model::{Model, Tag};
+use super::rng::Rng;
 
 /// A promise that was not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,13 +57,13 @@ pub struct World {
 
 impl World {
     /// Nodes that know nobody. The first one is the broker; the last one may be hostile.
+    /// Who has the greater name follows from `salt`.
     #[must_use]
-    pub fn new(nodes: u8, hostile: bool) -> Self {
-        let node = |index: u8| {
-            // Names must not grow with the index: who has the greater one is of consequence.
-            let name = u128::from(index).wrapping_mul(0xb5ad_4ece_da1c_e2a9) << 64 | 1;
+    pub fn new(nodes: u8, hostile: bool, salt: u64) -> Self {
+        let mut rng = Rng::new(salt);
+        let mut node = |index: u8| {
             let config = Config {
-                name: NodeName(name.rotate_left(31) | u128::from(index) << 8),
+                name: NodeName(u128::from(rng.next()) << 64 | u128::from(index)),
                 is_broker: index == 0,
                 key: [index; 16],
                 features: 0,
@@ -77,7 +78,7 @@ impl World {
             }
         };
         Self {
-            nodes: (0..nodes).map(node).collect(),
+            nodes: (0..nodes).map(&mut node).collect(),
             conns: BTreeMap::new(),
             model: Model::default(),
             troubles: Troubles::default(),
