@@ -24,6 +24,7 @@ mod model;
 mod rng;
 pub mod run;
 pub mod schedule;
+pub mod script;
 pub mod step;
 pub mod world;
 

@@ -1,6 +1,6 @@
 //! What applications know: which portals they hold, what they put, who has closed what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipcz_core::{Payload, PortalId, TrapConditions};
 
@@ -63,6 +63,8 @@ pub(super) struct Armed {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Model {
     pub(super) eps: BTreeMap<Ep, Endpoint>,
+    /// Those that are not gone: long runs leave many behind.
+    live: BTreeSet<Ep>,
     pub(super) traps: BTreeMap<u64, Armed>,
     pub(super) next_trap: u64,
 }
@@ -75,6 +77,7 @@ impl Model {
             let peer = first + (1 - index as Ep);
             let endpoint = Endpoint { peer, place, sent: Vec::new(), taken: 0, tainted: false };
             self.eps.insert(ep, endpoint);
+            self.set_place(ep, place);
         }
     }
 
@@ -85,6 +88,15 @@ impl Model {
         }
     }
 
+    /// How many portals are somewhere.
+    pub(super) fn num_live(&self) -> usize {
+        self.live.len()
+    }
+
+    pub(super) fn is_gone(&self, ep: Ep) -> bool {
+        self.eps[&ep].place == Place::Gone
+    }
+
     pub(super) fn peer(&self, ep: Ep) -> Ep {
         self.eps[&ep].peer
     }
@@ -92,6 +104,21 @@ impl Model {
     pub(super) fn set_place(&mut self, ep: Ep, place: Place) {
         if let Some(endpoint) = self.eps.get_mut(&ep) {
             endpoint.place = place;
+            match place {
+                Place::Gone => self.live.remove(&ep),
+                Place::Held(..) | Place::Travelling(_) => self.live.insert(ep),
+            };
+        }
+    }
+
+    /// Notes that a portal is gone, and those in parcels that only it could take.
+    pub(super) fn forget(&mut self, ep: Ep) {
+        let mut todo = vec![ep];
+        while let Some(ep) = todo.pop() {
+            self.set_place(ep, Place::Gone);
+            let endpoint = &self.eps[&ep];
+            let unread = self.eps[&endpoint.peer].sent.iter().skip(endpoint.taken as usize);
+            todo.extend(unread.flatten());
         }
     }
 
@@ -121,18 +148,31 @@ impl Model {
     /// Makes the peers of two portals each other's peers.
     pub(super) fn join(&mut self, a: Ep, b: Ep) {
         let (x, y) = (self.peer(a), self.peer(b));
-        for (ep, peer) in [(x, y), (y, x)] {
-            if let Some(endpoint) = self.eps.get_mut(&ep) {
-                endpoint.peer = peer;
-            }
-        }
+        self.set_peers([(x, y), (y, x)]);
         self.set_place(a, Place::Gone);
         self.set_place(b, Place::Gone);
     }
 
+    fn set_peers(&mut self, pairs: [(Ep, Ep); 2]) {
+        for (ep, peer) in pairs {
+            if let Some(endpoint) = self.eps.get_mut(&ep) {
+                endpoint.peer = peer;
+            }
+        }
+    }
+
+    /// Whether joining these two would leave portals in parcels that only they can take.
+    pub(super) fn join_would_swallow(&mut self, a: Ep, b: Ep) -> bool {
+        let (x, y) = (self.peer(a), self.peer(b));
+        self.set_peers([(x, y), (y, x)]);
+        let cycle = self.has_cycle();
+        self.set_peers([(x, a), (y, b)]);
+        cycle
+    }
+
     /// Whether some travelling portal can only be taken by itself.
-    pub(super) fn has_cycle(&self) -> bool {
-        self.eps.iter().any(|(&ep, endpoint)| match endpoint.place {
+    fn has_cycle(&self) -> bool {
+        self.live.iter().any(|&ep| match self.eps[&ep].place {
             Place::Travelling(by) => self.would_swallow_itself(by, ep),
             _ => false,
         })
@@ -147,15 +187,14 @@ impl Model {
                 continue;
             }
             todo.push(endpoint.peer);
-            let inside =
-                self.eps.iter().filter(|(_, inside)| inside.place == Place::Travelling(ep));
-            todo.extend(inside.map(|(&inside, _)| inside));
+            let inside = |inside: &&Ep| self.eps[*inside].place == Place::Travelling(ep);
+            todo.extend(self.live.iter().filter(inside));
         }
     }
 
     /// The open portals of these nodes.
     pub(super) fn open(&self) -> impl Iterator<Item = (Ep, u8, PortalId)> + '_ {
-        self.eps.iter().filter_map(|(&ep, endpoint)| match endpoint.place {
+        self.live.iter().filter_map(|&ep| match self.eps[&ep].place {
             Place::Held(node, portal) => Some((ep, node, portal)),
             _ => None,
         })

@@ -29,13 +29,14 @@ pub fn run_seed(seed: u64, wanted: Wanted) -> Outcome {
     Outcome { trace: run.trace, violation }
 }
 
-/// Runs a trace, as far as its steps are possible, and lets things come to rest after it.
+/// Runs a trace, as far as its steps are possible, and lets things come to rest after it, as the
+/// seed has it.
 #[must_use]
-pub fn replay(start: &World, trace: &[Step]) -> Outcome {
+pub fn replay(start: &World, trace: &[Step], seed: u64) -> Outcome {
     let wanted = Wanted { nodes: Some(start.nodes.len() as u8), ..Wanted::default() };
     let mut profile = Profile::of_seed(0, wanted);
     profile.refuse = 0;
-    let scheduler = Scheduler::new(0, profile);
+    let scheduler = Scheduler::new(seed, profile);
     let mut run = Run { world: start.clone(), trace: Vec::new(), scheduler };
     let violation = caught(|| {
         for step in trace {
@@ -62,7 +63,7 @@ pub fn caught(run: impl FnOnce() -> Result<(), Violation>) -> Option<Violation> 
 #[must_use]
 pub fn shrink(start: &World, failing: &Outcome) -> Outcome {
     let fails = |trace: &[Step]| {
-        let outcome = replay(start, trace);
+        let outcome = replay(start, trace, 0);
         let same = outcome.violation.as_ref().map(|violation| violation.invariant)
             == failing.violation.as_ref().map(|violation| violation.invariant);
         same.then_some(outcome)

@@ -19,8 +19,8 @@ pub struct Profile {
     pub hostile: bool,
     /// Of a hundred steps, how many are made by applications and not deliveries.
     pub busy: u32,
-    /// How many open portals keep applications from opening more.
-    pub max_open: usize,
+    /// How many portals keep applications from opening more.
+    pub max_live: usize,
     /// How likely each kind of step is, against the others.
     pub weights: Weights,
     /// Of a hundred introductions, how many are refused.
@@ -95,7 +95,7 @@ impl Profile {
             steps: wanted.steps.unwrap_or(60 + upto(200)),
             hostile: wanted.hostile,
             busy: 10 + upto(50),
-            max_open: 4 + upto(14) as usize,
+            max_live: 6 + upto(20) as usize,
             weights,
             refuse,
         }
@@ -190,7 +190,7 @@ impl Scheduler {
     }
 
     fn open(&mut self, world: &World) -> Option<Step> {
-        if world.model.open().count() >= self.profile.max_open {
+        if world.model.num_live() >= self.profile.max_live {
             return None;
         }
         Some(Step::Open { node: self.node(world)?, first: world.model.next_ep() })

@@ -169,8 +169,12 @@ impl World {
         let Some(endpoint) = self.model.eps.get_mut(&via) else { return };
         endpoint.sent.push(moved.to_vec());
         let tainted = endpoint.tainted;
+        let lost = self.model.is_gone(self.model.peer(via));
         for &ep in moved {
             self.model.set_place(ep, Place::Travelling(via));
+            if lost {
+                self.model.forget(ep);
+            }
             if tainted {
                 self.model.taint(ep);
             }
@@ -253,7 +257,7 @@ impl World {
 
     fn close(&mut self, ep: Ep) -> Applied {
         let Some((node, portal)) = self.model.held(ep) else { return Ok(false) };
-        self.model.set_place(ep, Place::Gone);
+        self.model.forget(ep);
         if !self.engine(node).close(portal) {
             return Err(Violation::new("an open portal can be closed", format!("p{ep}")));
         }
@@ -271,9 +275,7 @@ impl World {
         if node != other || a == b || self.model.peer(a) == b || !unused(a) || !unused(b) {
             return Ok(false);
         }
-        let mut model = self.model.clone();
-        model.join(a, b);
-        if model.has_cycle() {
+        if self.model.join_would_swallow(a, b) {
             return Ok(false);
         }
         if let Err(refused) = self.engine(node).merge(first, second) {
@@ -281,7 +283,7 @@ impl World {
         }
         let tainted = self.model.eps[&a].tainted || self.model.eps[&b].tainted;
         let ends = [self.model.peer(a), self.model.peer(b)];
-        self.model = model;
+        self.model.join(a, b);
         for ep in ends.into_iter().filter(|_| tainted) {
             if let Some(endpoint) = self.model.eps.get_mut(&ep) {
                 endpoint.tainted = false;
@@ -385,7 +387,7 @@ impl World {
     fn done_leaving(&mut self, node: u8) -> Applied {
         let open: Vec<_> = self.model.open().filter(|&(_, at, _)| at == node).collect();
         for (ep, ..) in open {
-            self.model.set_place(ep, Place::Gone);
+            self.model.forget(ep);
         }
         self.done(node)?;
         let counts = self.node(node).engine.counts();
@@ -402,7 +404,7 @@ impl World {
     fn forget_node(&mut self, node: u8) {
         let lost: Vec<_> = self.model.open().filter(|&(_, at, _)| at == node).collect();
         for (ep, ..) in lost {
-            self.model.set_place(ep, Place::Gone);
+            self.model.forget(ep);
         }
         self.model.traps.retain(|_, armed| armed.node != node);
     }
