@@ -1,1 +1,45 @@
-//! macros
+//! The attribute macros of ipcz. Use them through the `ipcz` crate, where they are documented.
+
+#![forbid(unsafe_code)]
+
+mod attrs;
+mod interface;
+
+use proc_macro::TokenStream;
+
+/// Makes a trait an interface: whoever implements it can be called from any process.
+///
+/// For a trait `Words`, the attribute emits
+///
+/// * the trait, in which `async fn` methods give futures that are `Send`;
+/// * `WordsProxy`, which has the trait's methods. A method with a reply gives a `Call`, which can be
+///   awaited on any executor or waited for; a `#[oneway]` method gives a `Sent`.
+///   `WordsProxy::pair(&node)` makes a proxy and the receiver that its calls reach;
+/// * `WordsReceiver`, which has a server take the calls: `serve(server).await` or
+///   `serve_blocking(server)`.
+///
+/// Both ends are values, as are portals and OS handles: they may be arguments and results of any
+/// interface, by themselves or inside of other types.
+///
+/// # Options
+/// `name = "demo.words.Words"` is the interface's full name, which does not change when the code
+/// moves; without it, it is the path of the module and the trait's name.
+/// `crate = "path::to::ipcz"` says where the `ipcz` crate is, if not at `::ipcz`.
+///
+/// # Methods
+/// A method is `async fn` or, if it never waits, plain `fn`, which then runs between two calls. It
+/// takes `&self`, or `&mut self`: calls of an interface with such a method run one at a time.
+///
+/// Arguments and results are types that implement serde's `Serialize` and `Deserialize`. An argument
+/// may also be `&str` or `&[u8]`: the proxy's method borrows it from its caller, the server's from
+/// the message. A `Result<T, E>` is the application's own, apart from what can befall a call. Bytes
+/// (`Vec<u8>`, `&[u8]`, `[u8; N]`, and the first and last of these inside of an `Option` or `Result`)
+/// are moved as one copy.
+///
+/// `#[oneway]` says that nothing comes back. `#[id(7)]` gives a method an id, in place of its name's
+/// hash: it can then be renamed. Documentation, `#[cfg]`, `#[deprecated]` and the levels of lints
+/// hold for the proxy's methods as well.
+#[proc_macro_attribute]
+pub fn interface(options: TokenStream, item: TokenStream) -> TokenStream {
+    interface::expand(options.into(), item.into()).into()
+}

@@ -2,7 +2,7 @@
 
 /// Portals that one parcel may carry. Each costs the receiver a router; more than this many are
 /// better sent in several parcels.
-pub const MAX_PORTALS_PER_PARCEL: usize = 16 * 1024;
+pub const MAX_PORTALS_PER_PARCEL: usize = 4096;
 
 /// Portals that a connection may start with. A hello that asks for more is refused, because each
 /// costs a router before anything is known of the peer.

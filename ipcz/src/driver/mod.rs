@@ -12,6 +12,12 @@
 //! threads of its own, and its kind of region. All of them must pass the conformance suite in
 //! `tests/support/drivers`, which is written against these traits alone.
 
+mod delivery;
+pub mod inproc;
+pub mod limits;
+mod lock;
+pub mod unix;
+
 use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
@@ -64,11 +70,14 @@ pub enum TransportClosed {
 /// Takes what arrives on a transport.
 ///
 /// Calls for one transport never overlap. No lock of the transport is held during a call, so a
-/// handler may transmit on the same transport.
+/// handler may transmit on the same transport, and deactivate or drop it.
+///
+/// A handler that panics takes its transport with it: no further call is made.
 pub trait TransportHandler: Send + Sync {
     /// Takes the frames that arrived, in order. What is left in `frames` is dropped.
     fn on_frames(&self, frames: &mut Vec<Frame>);
     /// Everything that an earlier transmit had to leave queued is now with the operating system.
+    /// Not called for what left before activation.
     fn on_drained(&self);
     /// Nothing arrives or leaves any more. The last call for this transport, made exactly once.
     fn on_closed(&self, why: TransportClosed);
@@ -76,12 +85,17 @@ pub trait TransportHandler: Send + Sync {
 
 /// One end of a connection between two nodes.
 ///
-/// Before it is activated, a transport may be sent over another one as an [`Attachment`].
+/// Before it is activated, a transport may be sent over another one as an [`Attachment`], to a
+/// node of the same driver. What its peer sent into it goes along. If it has bytes queued itself, it
+/// arrives closed: they cannot follow it.
+///
+/// Dropping a transport deactivates it.
 pub trait Transport: Send + Sync + fmt::Debug + Any {
     /// Starts delivery to `handler`, beginning with what arrived before.
     ///
     /// # Errors
-    /// [`io::ErrorKind::AlreadyExists`] if it was activated before, else what the system said.
+    /// [`io::ErrorKind::AlreadyExists`] if it was activated before,
+    /// [`io::ErrorKind::NotConnected`] if it was deactivated, else what the system said.
     fn activate(&self, handler: Arc<dyn TransportHandler>) -> io::Result<()>;
 
     /// Sends `frames` in order and leaves the queue empty.
@@ -91,7 +105,9 @@ pub trait Transport: Send + Sync + fmt::Debug + Any {
     /// other side's handler before this returns.
     ///
     /// # Errors
-    /// The transport is closed; the frames are dropped.
+    /// The transport is closed; the frames are dropped. A frame that cannot be sent closes it with
+    /// [`io::ErrorKind::InvalidInput`]: one beyond the [`limits`], or with an attachment that is an
+    /// empty handle or a transport that is active or of another driver.
     fn transmit(&self, frames: &mut VecDeque<Frame>) -> Result<(), TransportClosed>;
 
     /// The number of bytes that [`Transport::transmit`] left queued.
@@ -130,6 +146,9 @@ pub trait Driver: Send + Sync + fmt::Debug {
 pub trait Pump: Send + Sync {
     /// Sleeps until something arrives, `timeout` passes or [`Pump::interrupt`] is called, and
     /// delivers all of one batch. One caller at a time.
+    ///
+    /// May return early with nothing delivered. A second caller at the same time does no harm, but
+    /// may find that the first is at everything there is to do, and not sleep.
     ///
     /// # Errors
     /// What the system said of the wait itself. A failing transport is no error here: its handler

@@ -1,0 +1,90 @@
+//! From a request to the handler's method and back.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+
+use super::{Emitter, at, conditions, hex, local};
+use crate::ir::{Arg, Method, Receiver};
+
+impl Emitter<'_> {
+    /// What decodes a request, runs its method and encodes the result.
+    pub(super) fn dispatch(&self) -> TokenStream {
+        let (private, receiver, name) = (&self.private, &self.receiver, &self.interface.name);
+        let conditions = conditions(&self.interface.attrs);
+        let (role, server, bounds) = match self.interface.receiver() {
+            Receiver::Shared => (
+                quote!(ServeShared),
+                quote!(&__Server),
+                quote!(::core::marker::Send + ::core::marker::Sync),
+            ),
+            Receiver::Exclusive => {
+                (quote!(ServeExclusive), quote!(&mut __Server), quote!(::core::marker::Send))
+            }
+        };
+        let arms = self.interface.methods.iter().map(|method| self.dispatch_method(method));
+        let (server_name, request) = (local("server"), local("request"));
+        quote! {
+            #conditions
+            #[automatically_derived]
+            impl<__Server: #name + #bounds> #private::#role<__Server> for #receiver {
+                async fn dispatch(
+                    #server_name: #server,
+                    #request: #private::Request,
+                ) -> ::core::result::Result<
+                    ::core::option::Option<#private::Parcel>,
+                    #private::CodecError,
+                > {
+                    match #request.method() {
+                        #(#arms)*
+                        _ => ::core::result::Result::Ok(#request.unknown_method()),
+                    }
+                }
+            }
+        }
+    }
+
+    fn dispatch_method(&self, method: &Method) -> TokenStream {
+        let (private, interface, name) = (&self.private, &self.interface.name, &method.name);
+        let (title, id) = (self.title(method), hex(method.id()));
+        let (conditions, allow) = (conditions(&method.attrs), allow_deprecated(method));
+        let (server, request, from) = (local("server"), local("request"), local("from"));
+        let (answer, message, handles) = (local("answer"), local("message"), local("handles"));
+        let takes = method.args.iter().map(|arg| self.take_argument(method, arg));
+        let args = method.args.iter().map(|arg| &arg.name);
+        let from_mut = (!method.args.is_empty()).then(|| quote!(mut));
+        let wait = method.is_async.then(|| quote!(.await));
+        let shape = self.reply(&method.returns).0;
+        let place = format!("result of `{title}`");
+        let end = format!("arguments of `{title}`");
+        let call = quote!(<__Server as #interface>::#name(#server #(, #args)*) #wait);
+        let result = local("result");
+        quote! {
+            #conditions #allow
+            #id => {
+                let (#answer, #message, #handles) = #request.split();
+                let #from_mut #from = #private::Decoder::new(#message.arguments(), #handles);
+                #(#takes)*
+                #from.finish(#end)?;
+                let #result = #call;
+                ::core::result::Result::Ok(#answer.reply::<#shape, _>(#place, #result))
+            }
+        }
+    }
+
+    fn take_argument(&self, method: &Method, Arg { name, ty }: &Arg) -> TokenStream {
+        let (private, from) = (&self.private, local("from"));
+        let place = format!("argument `{name}` of `{}`", self.title(method));
+        // In the user's place, so that a type that cannot be sent is underlined there.
+        let span = ty.syntax.span();
+        let take = at(span, quote!(#private::Decoder::take));
+        let shape = at(span, self.shape(&ty.shape));
+        let ty = &ty.syntax;
+        quote_spanned!(span=> let #name = #take::<#shape, #ty>(&mut #from, #place)?;)
+    }
+}
+
+/// A deprecated method is still served.
+fn allow_deprecated(method: &Method) -> Option<TokenStream> {
+    method.attrs.deprecated.as_ref().map(|_| quote!(#[allow(deprecated)]))
+}

@@ -1,0 +1,60 @@
+//! The trait that servers implement.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+
+use super::{Emitter, conditions};
+use crate::ir::{Method, Receiver, Returns};
+
+impl Emitter<'_> {
+    /// The trait, with futures written out so that they are `Send`. Servers still write `async fn`.
+    pub(super) fn handler_trait(&self) -> TokenStream {
+        let interface = self.interface;
+        let attrs = &interface.attrs;
+        let (conditions, docs) = (conditions(attrs), &attrs.docs);
+        let (deprecated, others) = (&attrs.deprecated, &attrs.others);
+        let (vis, name) = (&interface.vis, &interface.name);
+        let methods = interface.methods.iter().map(handler_method);
+        quote! {
+            #conditions #(#docs)* #deprecated #(#others)*
+            #vis trait #name {
+                #(#methods)*
+            }
+        }
+    }
+}
+
+fn handler_method(method: &Method) -> TokenStream {
+    let attrs = &method.attrs;
+    let (conditions, docs) = (conditions(attrs), &attrs.docs);
+    let (deprecated, others) = (&attrs.deprecated, &attrs.others);
+    let name = &method.name;
+    let receiver = match method.receiver {
+        Receiver::Shared => quote!(&self),
+        Receiver::Exclusive => quote!(&mut self),
+    };
+    let args = method.args.iter().map(|arg| {
+        let (name, ty) = (&arg.name, &arg.ty.syntax);
+        quote!(#name: #ty)
+    });
+    let output = match &method.returns {
+        Returns::Nothing => quote!(()),
+        Returns::Value(ty) => {
+            let ty = &ty.syntax;
+            quote!(#ty)
+        }
+        Returns::Fallible { whole, .. } => quote!(#whole),
+    };
+    let output = match (method.is_async, &method.returns) {
+        (true, _) => quote_spanned! {name.span().resolved_at(output.span())=>
+            -> impl ::core::future::Future<Output = #output> + ::core::marker::Send
+        },
+        (false, Returns::Nothing) => TokenStream::new(),
+        (false, _) => quote!(-> #output),
+    };
+    quote! {
+        #conditions #(#docs)* #deprecated #(#others)*
+        fn #name(#receiver #(, #args)*) #output;
+    }
+}

@@ -1,0 +1,109 @@
+//! The Rust code of an interface that was checked.
+//!
+//! One function for each emitted item. What is emitted names the user's types as the user wrote them,
+//! `::core` by its full path, and otherwise only `__private` of the `ipcz` crate, whose path is a
+//! parameter; so it does not matter what is in scope where it lands. Its local names are hygienic.
+
+mod dispatch;
+mod endpoint;
+mod handler;
+mod proxy;
+mod receiver;
+mod shape;
+
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::{format_ident, quote};
+
+use crate::ir::{Attrs, Interface, Method, WireName};
+
+/// Emits everything that `interface` stands for: its trait, proxy and receiver.
+///
+/// `ipcz` is the path of the `ipcz` crate where the code lands.
+#[must_use]
+pub fn interface(interface: &Interface, ipcz: &TokenStream) -> TokenStream {
+    let emitter = Emitter {
+        interface,
+        private: quote!(#ipcz::__private),
+        proxy: suffixed(&interface.name, "Proxy"),
+        receiver: suffixed(&interface.name, "Receiver"),
+    };
+    [
+        emitter.handler_trait(),
+        emitter.proxy_struct(),
+        emitter.proxy_methods(),
+        emitter.endpoint(&emitter.proxy),
+        emitter.values(&emitter.proxy),
+        emitter.receiver_struct(),
+        emitter.receiver_methods(),
+        emitter.endpoint(&emitter.receiver),
+        emitter.values(&emitter.receiver),
+        emitter.dispatch(),
+    ]
+    .into_iter()
+    .collect()
+}
+
+/// What every item needs to know.
+struct Emitter<'a> {
+    interface: &'a Interface,
+    /// The path of what emitted code may name.
+    private: TokenStream,
+    proxy: Ident,
+    receiver: Ident,
+}
+
+impl Emitter<'_> {
+    /// What errors call a method.
+    fn title(&self, method: &Method) -> String {
+        format!("{}::{}", self.interface.name, method.wire_name())
+    }
+
+    /// The expression of the interface's full name.
+    fn wire_name(&self) -> TokenStream {
+        match &self.interface.wire_name {
+            WireName::Explicit(name) => quote!(#name),
+            WireName::ModulePath => {
+                let name = format!("::{}", syn::ext::IdentExt::unraw(&self.interface.name));
+                quote!(::core::concat!(::core::module_path!(), #name))
+            }
+        }
+    }
+}
+
+fn suffixed(name: &Ident, suffix: &str) -> Ident {
+    format_ident!("{}{suffix}", name, span = name.span())
+}
+
+/// A name that cannot be mistaken for one of the user's.
+fn local(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
+}
+
+/// `tokens`, said to stand at `span`, so that the compiler underlines that.
+fn at(span: Span, tokens: TokenStream) -> TokenStream {
+    let respan = |mut token: TokenTree| {
+        token.set_span(span);
+        token
+    };
+    tokens.into_iter().map(respan).collect()
+}
+
+/// A number of 64 bits, readable.
+fn hex(number: u64) -> proc_macro2::Literal {
+    let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
+    let text = format!("0x{a:02x}{b:02x}_{c:02x}{d:02x}_{e:02x}{f:02x}_{g:02x}{h:02x}");
+    text.parse().unwrap_or_else(|_| proc_macro2::Literal::u64_unsuffixed(number))
+}
+
+/// The conditions and the levels of lints that hold for all of `attrs`' item.
+fn conditions(attrs: &Attrs) -> TokenStream {
+    attrs.cfgs.iter().chain(&attrs.lints).cloned().collect()
+}
+
+/// The documentation, or `default` where there is none.
+fn docs(attrs: &Attrs, default: &str) -> TokenStream {
+    if attrs.docs.is_empty() {
+        return quote!(#[doc = #default]);
+    }
+    attrs.docs.iter().cloned().collect()
+}

@@ -1,0 +1,159 @@
+//! Connections: what two nodes see of each other when they meet.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use ipcz_core::{ConnectRefused, NodeName, PeerId, Relation};
+
+use crate::driver::Transport;
+use crate::driver::unix::Credentials;
+use crate::error::{Disconnect, Error, ErrorKind};
+use crate::node::ConnectOptions;
+use crate::shell::ConnectionState;
+use crate::sync::lock;
+use crate::{Node, Portal};
+
+/// A connection to another node, and the portals that it started with.
+///
+/// This is a handle to ask by: dropping it closes the portals that were not taken, and leaves the
+/// connection as it is.
+#[derive(Debug)]
+pub struct Connection {
+    node: Node,
+    peer: PeerId,
+    portals: Mutex<Vec<Option<Portal>>>,
+    state: Arc<ConnectionState>,
+    credentials: Option<Credentials>,
+}
+
+impl Connection {
+    pub(crate) fn begin(
+        node: &Node,
+        transport: Box<dyn Transport>,
+        relation: Relation,
+        options: &ConnectOptions,
+    ) -> Result<Self, Error> {
+        let shared = node.shared();
+        let state = Arc::new(ConnectionState::default());
+        let begun = shared.step(|inner| {
+            let (peer, portals) = inner.engine.connect(relation, options.portals)?;
+            inner.connections.insert(peer, Arc::clone(&state));
+            Ok((peer, portals, inner.add_link(peer, transport)))
+        });
+        let (peer, portals, link) = begun.map_err(|refused| {
+            Error::new(match refused {
+                ConnectRefused::TooManyPortals => ErrorKind::TooManyPortals,
+                ConnectRefused::NotABroker => ErrorKind::NotABroker,
+                ConnectRefused::HasBroker => ErrorKind::HasBroker,
+            })
+        })?;
+        let portals = portals.into_iter().map(|id| Some(node.portal(id)));
+        let portals = Mutex::new(portals.collect());
+        shared.activate(&link);
+        Ok(Self { node: node.clone(), peer, portals, state, credentials: None })
+    }
+
+    pub(crate) fn with_credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+
+    /// The node of this side.
+    #[must_use]
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Takes initial portal number `index`. It can be used at once, before the other side answers.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoSuchPortal`] if there is none of that number, or it was taken before.
+    pub fn take_portal(&self, index: usize) -> Result<Portal, Error> {
+        let portal = lock(&self.portals).get_mut(index).and_then(Option::take);
+        portal.ok_or_else(|| Error::new(ErrorKind::NoSuchPortal))
+    }
+
+    /// Who made the connection, as the kernel knows it: for connections over a path.
+    #[must_use]
+    pub fn credentials(&self) -> Option<Credentials> {
+        self.credentials
+    }
+
+    /// The other node's name, once it has said hello.
+    #[must_use]
+    pub fn peer_name(&self) -> Option<NodeName> {
+        lock(&self.state.progress).name
+    }
+
+    /// Why the connection is over, if it is.
+    #[must_use]
+    pub fn ended(&self) -> Option<Disconnect> {
+        lock(&self.state.progress).ended.map(Disconnect::from)
+    }
+
+    /// Waits, with this thread and for at most `timeout`, until the other node has said hello.
+    /// Gives its name, or nothing if the time has passed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotConnected`] if the connection ended before; the source is the reason.
+    pub fn wait_connected(&self, timeout: Duration) -> Result<Option<NodeName>, Error> {
+        let known = self.wait(timeout, |name, ended| match (name, ended) {
+            (Some(name), _) => Some(Ok(name)),
+            (None, Some(why)) => Some(Err(Error::with(ErrorKind::NotConnected, why))),
+            (None, None) => None,
+        });
+        known.transpose()
+    }
+
+    /// Waits, with this thread and for at most `timeout`, until the connection is over. Gives the
+    /// reason, or nothing if the time has passed.
+    #[must_use]
+    pub fn wait_ended(&self, timeout: Duration) -> Option<Disconnect> {
+        self.wait(timeout, |_, ended| ended)
+    }
+
+    fn wait<R>(
+        &self,
+        timeout: Duration,
+        look: impl Fn(Option<NodeName>, Option<Disconnect>) -> Option<R>,
+    ) -> Option<R> {
+        let deadline = Instant::now().checked_add(timeout);
+        let mut progress = lock(&self.state.progress);
+        loop {
+            if let Some(found) = look(progress.name, progress.ended.map(Disconnect::from)) {
+                return Some(found);
+            }
+            let now = Instant::now();
+            let left = deadline.map_or(timeout, |deadline| deadline.saturating_duration_since(now));
+            if left.is_zero() {
+                return None;
+            }
+            let waited = self.state.changed.wait_timeout(progress, left);
+            progress = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Waits until the connection is over, on any executor, and gives the reason.
+    pub async fn closed(&self) -> Disconnect {
+        std::future::poll_fn(|cx| {
+            let mut progress = lock(&self.state.progress);
+            match progress.ended {
+                Some(cause) => Poll::Ready(cause.into()),
+                None => {
+                    if !progress.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+                        progress.wakers.push(cx.waker().clone());
+                    }
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// Ends the connection. Routes over it are cut, on both sides; what was put before still
+    /// leaves. Other connections of the two nodes are untouched.
+    pub fn disconnect(&self) {
+        self.node.shared().step(|state| state.engine.disconnect(self.peer));
+    }
+}

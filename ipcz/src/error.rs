@@ -1,0 +1,275 @@
+//! What can go wrong, and what state is left then.
+
+use std::fmt;
+use std::io;
+
+use ipcz_core::{Cause, CauseKind, NodeName};
+
+use crate::Parcel;
+
+/// Why a portal's route, or a connection, is over.
+///
+/// The node is the one that was lost or did wrong, where it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Disconnect {
+    kind: DisconnectKind,
+    node: Option<NodeName>,
+}
+
+/// What ended a route or a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DisconnectKind {
+    /// The peer portal was closed. Everything that was put into it before has been taken.
+    PeerClosed,
+    /// The connection to a node on the way ended without a farewell: its process ended or was
+    /// killed.
+    NodeLost,
+    /// A node on the way shut down, or ended the connection on purpose.
+    Shutdown,
+    /// A node on the way broke the protocol and was cut off.
+    Violation,
+    /// The two ends of the route disagreed about what was sent on it, so it was given up.
+    RouteBroken,
+    /// The two nodes speak different versions of the protocol.
+    WrongVersion,
+    /// One of two nodes has to be the other's broker, and neither or both were meant to be.
+    WrongRole,
+    /// These two nodes are connected already, or are one and the same.
+    AlreadyConnected,
+}
+
+impl Disconnect {
+    /// The peer portal was closed.
+    pub(crate) const PEER_CLOSED: Self = Self { kind: DisconnectKind::PeerClosed, node: None };
+
+    /// What ended it.
+    #[must_use]
+    pub fn kind(&self) -> DisconnectKind {
+        self.kind
+    }
+
+    /// The node that was lost or did wrong, where it is known.
+    #[must_use]
+    pub fn node(&self) -> Option<NodeName> {
+        self.node
+    }
+}
+
+impl From<Cause> for Disconnect {
+    fn from(cause: Cause) -> Self {
+        let kind = match cause.kind {
+            CauseKind::NodeLost => DisconnectKind::NodeLost,
+            CauseKind::Violation => DisconnectKind::Violation,
+            CauseKind::RouteBroken => DisconnectKind::RouteBroken,
+            CauseKind::Shutdown => DisconnectKind::Shutdown,
+            CauseKind::WrongVersion => DisconnectKind::WrongVersion,
+            CauseKind::WrongRole => DisconnectKind::WrongRole,
+            CauseKind::AlreadyConnected => DisconnectKind::AlreadyConnected,
+        };
+        Self { kind, node: cause.node }
+    }
+}
+
+impl fmt::Display for Disconnect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.kind, self.node) {
+            (DisconnectKind::PeerClosed, _) => return f.write_str("the peer portal was closed"),
+            (_, Some(node)) => write!(f, "node {node}: ")?,
+            (_, None) => f.write_str("the node at the other end of the connection: ")?,
+        }
+        f.write_str(match self.kind {
+            DisconnectKind::PeerClosed | DisconnectKind::NodeLost => "its process is gone",
+            DisconnectKind::Shutdown => "it shut down",
+            DisconnectKind::Violation => "it broke the protocol and was cut off",
+            DisconnectKind::RouteBroken => "it found the route's ends at odds and gave it up",
+            DisconnectKind::WrongVersion => "it speaks another version of the protocol",
+            DisconnectKind::WrongRole => "neither node is the other's broker, or both are",
+            DisconnectKind::AlreadyConnected => "these two nodes are connected already",
+        })
+    }
+}
+
+impl std::error::Error for Disconnect {}
+
+/// A parcel was not put. It is here, with its handles, as it was.
+#[derive(Debug)]
+pub struct PutError {
+    kind: PutErrorKind,
+    parcel: Parcel,
+}
+
+/// Why a parcel was not put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PutErrorKind {
+    /// The route is over: nobody would read the parcel.
+    Disconnected(Disconnect),
+    /// Handle number `index` is a portal that was closed, moved away, or named twice.
+    BadPortal {
+        /// Its place in the parcel's list of handles.
+        index: usize,
+    },
+    /// Handle number `index` is a portal of another node. A portal travels only through its own.
+    ForeignPortal {
+        /// Its place in the parcel's list of handles.
+        index: usize,
+    },
+    /// Handle number `index` is an [`OsHandle`](crate::OsHandle) that is empty.
+    EmptyHandle {
+        /// Its place in the parcel's list of handles.
+        index: usize,
+    },
+    /// Handle number `index` is this portal's own peer, which cannot travel along its own route.
+    OwnRoute {
+        /// Its place in the parcel's list of handles.
+        index: usize,
+    },
+    /// The parcel has more handles than the 4096 that one may have.
+    TooManyHandles,
+    /// The parcel has more data than the 256 MiB that one may have.
+    TooLarge,
+}
+
+impl PutError {
+    pub(crate) fn new(kind: PutErrorKind, parcel: Parcel) -> Self {
+        Self { kind, parcel }
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn kind(&self) -> PutErrorKind {
+        self.kind
+    }
+
+    /// Gives the parcel back, with its handles.
+    #[must_use]
+    pub fn into_parcel(self) -> Parcel {
+        self.parcel
+    }
+}
+
+impl fmt::Display for PutErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disconnected(why) => write!(f, "nobody would read it: {why}"),
+            Self::BadPortal { index } => {
+                write!(f, "handle {index} is a portal that is closed, gone, or named twice")
+            }
+            Self::ForeignPortal { index } => write!(
+                f,
+                "handle {index} is a portal of another node; send it through a portal of its own"
+            ),
+            Self::EmptyHandle { index } => write!(f, "handle {index} is empty: it was taken out"),
+            Self::OwnRoute { index } => {
+                write!(f, "handle {index} is an end of the route that it would travel along")
+            }
+            Self::TooManyHandles => f.write_str("more than 4096 handles; send several parcels"),
+            Self::TooLarge => f.write_str("more than 256 MiB of data; send several parcels"),
+        }
+    }
+}
+
+impl fmt::Display for PutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the parcel was not put: {}", self.kind)
+    }
+}
+
+impl std::error::Error for PutError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.kind {
+            PutErrorKind::Disconnected(why) => Some(why),
+            _ => None,
+        }
+    }
+}
+
+/// No parcel was there to be taken, and the call was not to wait longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TryRecvError {
+    /// Nothing has arrived yet.
+    #[error("no parcel has arrived yet")]
+    Empty,
+    /// Nothing will arrive any more.
+    #[error("no parcel will arrive: {0}")]
+    Disconnected(#[source] Disconnect),
+}
+
+/// A node, a connection or a child process could not be made.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What an [`Error`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The operating system refused something; the source says what.
+    Os,
+    /// More initial portals were asked for than a connection may have.
+    TooManyPortals,
+    /// Only a broker accepts connections and spawns nodes.
+    NotABroker,
+    /// The node is a broker, or has one, and can take no other.
+    HasBroker,
+    /// This process was not handed a connection by a parent, or has used it already.
+    NoParent,
+    /// The connection ended before it worked; the source says why.
+    NotConnected,
+    /// The connection has no initial portal of that number, or it was taken before.
+    NoSuchPortal,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind) -> Self {
+        Self { kind, source: None }
+    }
+
+    pub(crate) fn with(
+        kind: ErrorKind,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self { kind, source: Some(source.into()) }
+    }
+
+    /// What it is about.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            ErrorKind::Os => "the operating system refused",
+            ErrorKind::TooManyPortals => "a connection starts with 1024 portals at most",
+            ErrorKind::NotABroker => "only a broker's node accepts connections and spawns nodes",
+            ErrorKind::HasBroker => "this node is a broker or has one, and can take no other",
+            ErrorKind::NoParent => "this process has no connection from its parent",
+            ErrorKind::NotConnected => "the connection ended before it worked",
+            ErrorKind::NoSuchPortal => {
+                "the connection has no initial portal of that number, or it was taken before"
+            }
+        })?;
+        match &self.source {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::with(ErrorKind::Os, error)
+    }
+}

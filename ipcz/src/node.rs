@@ -1,0 +1,266 @@
+//! Nodes: a process's place in the network.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ipcz_core::{Config, NodeName, PortalId, Relation};
+
+use crate::connection::Connection;
+use crate::driver::unix::{self, UnixDriver};
+use crate::driver::{Driver, Transport};
+use crate::error::{Error, ErrorKind};
+use crate::shell::{Guard, Shared};
+use crate::{Child, Listener, Portal, Topology, wire};
+
+/// A process's place in a network of portals.
+///
+/// A process usually has one node; it may have more. Portals belong to the node that made or
+/// received them. One node of a network is its *broker*: it accepts and spawns the others, and
+/// introduces them to each other when their portals meet.
+///
+/// A `Node` is a handle and cheap to clone. The node lives until the last handle to it and to its
+/// portals and connections is dropped; it then shuts down, as by [`Node::shut_down`] without waiting.
+///
+/// Each node has one background thread, which sleeps while nothing arrives.
+#[derive(Clone, Debug)]
+pub struct Node {
+    guard: Arc<Guard>,
+}
+
+/// How a connection starts.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ConnectOptions {
+    /// How many portals each side gets, entangled with the other side's by their number. If the
+    /// two sides ask for different numbers, the surplus portals see their peer closed.
+    pub portals: u32,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        Self { portals: 1 }
+    }
+}
+
+impl ConnectOptions {
+    /// A connection that starts with this many portals.
+    #[must_use]
+    pub fn portals(portals: u32) -> Self {
+        Self { portals }
+    }
+}
+
+impl Node {
+    /// Makes a node that is a broker.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Os`] if the system gives no more descriptors, threads or random numbers.
+    pub fn broker() -> Result<Self, Error> {
+        Self::system(true)
+    }
+
+    /// Makes a node with a driver other than the system's, such as
+    /// [`InProcDriver`](crate::driver::inproc::InProcDriver) in tests.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Os`] if the system gives no random numbers.
+    pub fn with_driver(driver: Arc<dyn Driver>, is_broker: bool) -> Result<Self, Error> {
+        Self::start(driver, None, is_broker)
+    }
+
+    fn system(is_broker: bool) -> Result<Self, Error> {
+        let driver = UnixDriver::new()?;
+        let any: Arc<dyn Driver> = driver.clone();
+        Self::start(any, Some(driver), is_broker)
+    }
+
+    fn start(
+        driver: Arc<dyn Driver>,
+        system: Option<Arc<UnixDriver>>,
+        is_broker: bool,
+    ) -> Result<Self, Error> {
+        let config = Config {
+            name: NodeName(u128::from_le_bytes(random()?)),
+            is_broker,
+            key: random()?,
+            features: 0,
+            max_payload: wire::MAX_PAYLOAD as u64,
+        };
+        let shared = Shared::new(driver, system, config)?;
+        Ok(Self { guard: Arc::new(Guard(shared)) })
+    }
+
+    pub(crate) fn from_guard(guard: Arc<Guard>) -> Self {
+        Self { guard }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.guard.0
+    }
+
+    /// The node's name: 128 random bits.
+    #[must_use]
+    pub fn name(&self) -> NodeName {
+        self.shared().name
+    }
+
+    /// Whether it accepts, spawns and introduces other nodes.
+    #[must_use]
+    pub fn is_broker(&self) -> bool {
+        self.shared().is_broker
+    }
+
+    /// Makes a pair of entangled portals. Either may be sent to any node.
+    #[must_use]
+    pub fn open_portals(&self) -> (Portal, Portal) {
+        let (a, b) = self.shared().step(|state| state.engine.open_portals());
+        (self.portal(a), self.portal(b))
+    }
+
+    pub(crate) fn portal(&self, id: PortalId) -> Portal {
+        Portal::new(Arc::clone(&self.guard), id)
+    }
+
+    /// What this node knows of the network at this moment.
+    #[must_use]
+    pub fn topology(&self) -> Topology {
+        self.shared().look(|state| state.engine.topology())
+    }
+
+    /// Runs a program that has a node of its own, connected to this one by one portal.
+    ///
+    /// The program says [`Node::from_parent`]. It is handed one descriptor and nothing else.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotABroker`] if this node is none, [`ErrorKind::Os`] if the program cannot be
+    /// run; nothing is left behind then.
+    pub fn spawn(&self, command: Command) -> Result<Child, Error> {
+        self.spawn_with(command, &ConnectOptions::default())
+    }
+
+    /// Runs a program as [`Node::spawn`] does, with options.
+    ///
+    /// # Errors
+    /// As [`Node::spawn`], and [`ErrorKind::TooManyPortals`].
+    pub fn spawn_with(&self, command: Command, options: &ConnectOptions) -> Result<Child, Error> {
+        if !self.is_broker() {
+            return Err(Error::new(ErrorKind::NotABroker));
+        }
+        let (process, transport) = self.system_driver()?.spawn(command)?;
+        match self.connect_transport(transport, Relation::Client, options) {
+            Ok(connection) => Ok(Child::new(process, connection)),
+            Err(error) => {
+                drop(Child::reap(process));
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes the node of a program that [`Node::spawn`] runs, and its connection to its parent.
+    /// Works once in a process.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoParent`] if this process was not spawned so, or has done this before; the
+    /// source says which. [`ErrorKind::Os`] as [`Node::broker`].
+    pub fn from_parent() -> Result<(Self, Connection), Error> {
+        Self::from_parent_with(&ConnectOptions::default())
+    }
+
+    /// Makes the node of a spawned program as [`Node::from_parent`] does, with options.
+    ///
+    /// # Errors
+    /// As [`Node::from_parent`], and [`ErrorKind::TooManyPortals`].
+    pub fn from_parent_with(options: &ConnectOptions) -> Result<(Self, Connection), Error> {
+        let node = Self::system(false)?;
+        let socket =
+            unix::from_parent().map_err(|error| Error::with(ErrorKind::NoParent, error))?;
+        let transport = node.system_driver()?.transport(socket)?;
+        let connection = node.connect_transport(transport, Relation::Broker, options)?;
+        Ok((node, connection))
+    }
+
+    /// Listens at a path of the file system for programs that say [`Node::connect`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotABroker`] if this node is none, [`ErrorKind::Os`] if the path cannot be
+    /// listened at; the source names it.
+    pub fn listen(&self, path: impl AsRef<Path>) -> Result<Listener, Error> {
+        if !self.is_broker() {
+            return Err(Error::new(ErrorKind::NotABroker));
+        }
+        Ok(Listener::new(self.clone(), self.system_driver()?.listen(path)?))
+    }
+
+    /// Makes a node that is connected to the broker that listens at `path`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Os`] if nobody listens there, or this process may not connect; the source names
+    /// the path.
+    pub fn connect(path: impl AsRef<Path>) -> Result<(Self, Connection), Error> {
+        Self::connect_with(path, &ConnectOptions::default())
+    }
+
+    /// Connects as [`Node::connect`] does, with options.
+    ///
+    /// # Errors
+    /// As [`Node::connect`], and [`ErrorKind::TooManyPortals`].
+    pub fn connect_with(
+        path: impl AsRef<Path>,
+        options: &ConnectOptions,
+    ) -> Result<(Self, Connection), Error> {
+        let node = Self::system(false)?;
+        let (transport, credentials) = node.system_driver()?.connect(path)?;
+        let connection = node.connect_transport(transport, Relation::Broker, options)?;
+        Ok((node, connection.with_credentials(credentials)))
+    }
+
+    /// Connects this node to another one over a transport, whose other end that node has.
+    ///
+    /// [`Relation`] says what the other node is to this one; the other node must say the opposite.
+    /// The connection's portals can be used at once.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooManyPortals`], [`ErrorKind::NotABroker`] or [`ErrorKind::HasBroker`]. The
+    /// transport is closed then.
+    pub fn connect_transport(
+        &self,
+        transport: Box<dyn Transport>,
+        relation: Relation,
+        options: &ConnectOptions,
+    ) -> Result<Connection, Error> {
+        Connection::begin(self, transport, relation, options)
+    }
+
+    fn system_driver(&self) -> Result<&UnixDriver, Error> {
+        let missing = || Error::with(ErrorKind::Os, "this node's driver has no processes");
+        self.shared().system.as_deref().ok_or_else(missing)
+    }
+
+    /// Closes all portals and connections of this node, and waits until everything that was put
+    /// before has left, or until `linger` has passed. Gives whether everything has left.
+    ///
+    /// Peers see the portals closed and the node gone on purpose. Portals that are still held behave
+    /// as closed. Must not be called from a trap's callback.
+    pub fn shut_down(&self, linger: Duration) -> bool {
+        self.shared().shut_down();
+        let now = Instant::now();
+        let deadline = now.checked_add(linger).unwrap_or(now + Duration::from_secs(1 << 30));
+        self.shared().wait_idle(deadline)
+    }
+}
+
+fn random() -> Result<[u8; 16], Error> {
+    let mut bytes = [0; 16];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        let flags = rustix::rand::GetRandomFlags::empty();
+        match rustix::rand::getrandom(&mut bytes[filled..], flags) {
+            Ok(count) => filled += count,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(std::io::Error::from(error).into()),
+        }
+    }
+    Ok(bytes)
+}

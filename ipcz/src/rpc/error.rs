@@ -1,0 +1,73 @@
+//! How a call or a server fails.
+
+use std::convert::Infallible;
+
+use super::codec::CodecError;
+use crate::Disconnect;
+
+/// Why a call gave no result.
+///
+/// `E` is the application's own error, [`Infallible`] where a method has none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError<E = Infallible> {
+    /// The server answered with its own error.
+    #[error("{0}")]
+    Application(#[source] E),
+    /// The server can no longer be reached, so the result is unknown: it may have acted or not.
+    /// Every later call on this proxy fails alike.
+    #[error("the server is gone: {0}")]
+    Disconnected(#[source] Disconnect),
+    /// The server does not have this method. It speaks another version of the interface, or another
+    /// interface.
+    #[error("the server does not know the method `{0}`: it has another version of the interface")]
+    UnknownMethod(&'static str),
+    /// What the server answered is no answer to this call.
+    #[error("the server's reply is malformed: {0}")]
+    BadReply(#[source] CodecError),
+    /// An argument could not be sent. Nothing was; the arguments are dropped.
+    #[error("the call could not be encoded: {0}")]
+    Encode(#[source] CodecError),
+    /// The time given to [`wait_timeout`](super::Call::wait_timeout) passed. The server may still act.
+    #[error("no reply arrived in time")]
+    TimedOut,
+    /// This proxy was sent away in a message, so it cannot call any more.
+    #[error("the proxy was moved into a message: whoever received it can call now")]
+    Moved,
+}
+
+/// A [`CallError`] before it is known what the application's error would be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    Disconnected(Disconnect),
+    UnknownMethod,
+    BadReply(CodecError),
+    Encode(CodecError),
+    TimedOut,
+    Moved,
+}
+
+impl Fault {
+    pub(super) fn of<E>(self, method: &'static str) -> CallError<E> {
+        match self {
+            Self::Disconnected(why) => CallError::Disconnected(why),
+            Self::UnknownMethod => CallError::UnknownMethod(method),
+            Self::BadReply(error) => CallError::BadReply(error.at(method)),
+            Self::Encode(error) => CallError::Encode(error.at(method)),
+            Self::TimedOut => CallError::TimedOut,
+            Self::Moved => CallError::Moved,
+        }
+    }
+}
+
+/// Why a server stopped before its client closed the connection.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The client can no longer be reached, other than by having closed its proxy.
+    #[error("the client is gone: {0}")]
+    Disconnected(#[source] Disconnect),
+    /// The client sent what is no request of this interface. The connection was closed.
+    #[error("the client sent a malformed request: {0}")]
+    BadRequest(#[from] CodecError),
+}

@@ -1,0 +1,53 @@
+//! Who is told that a trap fired, and how.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::task::Waker;
+
+use ipcz_core::{TrapEvent, TrapId};
+
+/// A part of this crate that wants to know when a portal has something for it.
+pub(crate) trait Watcher: Send + Sync {
+    /// Called once for each time it was armed, under no lock, on whichever thread brought the news.
+    /// It does the crate's own work only: no code of the application but wakers runs in it.
+    fn on_ready(self: Arc<Self>);
+}
+
+/// What is done when a trap fires.
+pub(crate) enum Notice {
+    /// Wakes a task or a thread.
+    Wake(Waker),
+    /// Tells a part of this crate.
+    Watch(Arc<dyn Watcher>),
+    /// Runs the application's own code, on the pump's thread if there is one.
+    Call(Box<dyn FnOnce(TrapEvent) + Send>),
+}
+
+/// The notices of a node's traps.
+#[derive(Default)]
+pub(crate) struct Notices {
+    by_trap: BTreeMap<TrapId, Notice>,
+    last: u64,
+}
+
+impl Notices {
+    /// A name for a new trap.
+    pub(crate) fn add(&mut self, notice: Notice) -> TrapId {
+        self.last += 1;
+        let trap = TrapId(self.last);
+        self.by_trap.insert(trap, notice);
+        trap
+    }
+
+    pub(crate) fn remove(&mut self, trap: TrapId) -> Option<Notice> {
+        self.by_trap.remove(&trap)
+    }
+
+    pub(crate) fn contains(&self, trap: TrapId) -> bool {
+        self.by_trap.contains_key(&trap)
+    }
+
+    pub(crate) fn get_mut(&mut self, trap: TrapId) -> Option<&mut Notice> {
+        self.by_trap.get_mut(&trap)
+    }
+}

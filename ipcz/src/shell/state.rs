@@ -1,0 +1,184 @@
+//! A node: the engine under its lock, and what belongs to it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex};
+use std::task::Waker;
+
+use ipcz_core::{Cause, Config, Engine, NodeName, PeerId, TransportId};
+
+use super::carry::Work;
+use super::link::Link;
+use super::notices::Notices;
+use super::payload::Contents;
+use super::pump::Callbacks;
+use crate::driver::unix::UnixDriver;
+use crate::driver::{Driver, Transport};
+use crate::sync::lock;
+
+/// What all handles of a node share. The pump and the transports hold it too.
+pub(crate) struct Shared {
+    pub(crate) driver: Arc<dyn Driver>,
+    /// The driver once more, if it is the system's: it spawns, listens and connects.
+    pub(crate) system: Option<Arc<UnixDriver>>,
+    pub(crate) name: NodeName,
+    pub(crate) is_broker: bool,
+    state: Mutex<State>,
+    pub(super) callbacks: Callbacks,
+    /// Signalled when the last link is gone.
+    idle: Condvar,
+}
+
+/// What the node's lock guards.
+pub(crate) struct State {
+    pub(crate) engine: Engine<Contents>,
+    pub(crate) links: BTreeMap<PeerId, Arc<Link>>,
+    /// Transports that arrived or were made, and that the engine knows by number.
+    pub(crate) transports: BTreeMap<TransportId, Box<dyn Transport>>,
+    pub(crate) last_transport: u64,
+    pub(crate) notices: Notices,
+    pub(crate) connections: BTreeMap<PeerId, Arc<ConnectionState>>,
+    /// Links whose transports have yet to report that they are closed.
+    pub(crate) open_transports: usize,
+    pub(crate) stopped: bool,
+}
+
+/// What is known of one connection, shared with the handles to it.
+#[derive(Debug, Default)]
+pub(crate) struct ConnectionState {
+    pub(crate) progress: Mutex<Progress>,
+    pub(crate) changed: Condvar,
+}
+
+/// How far a connection is.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// The peer's name, once it has said hello.
+    pub(crate) name: Option<NodeName>,
+    /// Why the connection is over, once it is.
+    pub(crate) ended: Option<Cause>,
+    pub(crate) wakers: Vec<Waker>,
+}
+
+impl ConnectionState {
+    /// Changes what is known, and wakes whoever waits for that.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Progress)) {
+        let wakers = {
+            let mut progress = lock(&self.progress);
+            change(&mut progress);
+            std::mem::take(&mut progress.wakers)
+        };
+        self.changed.notify_all();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(
+        driver: Arc<dyn Driver>,
+        system: Option<Arc<UnixDriver>>,
+        config: Config,
+    ) -> io::Result<Arc<Self>> {
+        let shared = Arc::new(Self {
+            driver,
+            system,
+            name: config.name,
+            is_broker: config.is_broker,
+            state: Mutex::new(State {
+                engine: Engine::new(config),
+                links: BTreeMap::new(),
+                transports: BTreeMap::new(),
+                last_transport: 0,
+                notices: Notices::default(),
+                connections: BTreeMap::new(),
+                open_transports: 0,
+                stopped: false,
+            }),
+            callbacks: Callbacks::default(),
+            idle: Condvar::new(),
+        });
+        shared.start_pump()?;
+        Ok(shared)
+    }
+
+    /// Looks at the node's state without changing what the engine knows.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&mut State) -> R) -> R {
+        look(&mut lock(&self.state))
+    }
+
+    /// Runs one step: `input` under the lock, and what follows from it outside.
+    pub(crate) fn step<R>(self: &Arc<Self>, input: impl FnOnce(&mut State) -> R) -> R {
+        let mut work = Work::default();
+        let result = {
+            let mut state = lock(&self.state);
+            let result = input(&mut state);
+            state.collect(&mut work);
+            result
+        };
+        self.perform(work);
+        result
+    }
+
+    /// A transport that was activated, or was to be, is closed.
+    pub(crate) fn transport_gone(&self) {
+        let mut state = lock(&self.state);
+        state.open_transports -= 1;
+        if state.open_transports == 0 {
+            self.idle.notify_all();
+        }
+    }
+
+    /// Closes everything. What was put before still leaves, as long as the peer takes it.
+    pub(crate) fn shut_down(self: &Arc<Self>) {
+        self.step(|state| {
+            state.stopped = true;
+            state.engine.shut_down();
+        });
+        if let Some(pump) = self.driver.pump() {
+            pump.interrupt();
+        }
+    }
+
+    /// Waits until every transport is closed, or until `deadline`. Gives whether they are.
+    pub(crate) fn wait_idle(&self, deadline: std::time::Instant) -> bool {
+        let mut state = lock(&self.state);
+        while state.open_transports > 0 {
+            let left = deadline.saturating_duration_since(std::time::Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            state = match self.idle.wait_timeout(state, left) {
+                Ok((state, _)) => state,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+        true
+    }
+}
+
+impl State {
+    /// Puts a transport where the engine can speak of it.
+    pub(crate) fn park_transport(&mut self, transport: Box<dyn Transport>) -> TransportId {
+        self.last_transport += 1;
+        let id = TransportId(self.last_transport);
+        self.transports.insert(id, transport);
+        id
+    }
+}
+
+/// The handles' share of a node: when the last one goes, the node shuts down.
+#[derive(Debug)]
+pub(crate) struct Guard(pub(crate) Arc<Shared>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.shut_down();
+    }
+}

@@ -1,0 +1,105 @@
+//! A region in this process's address space.
+//!
+//! # Safety
+//!
+//! Every unsafe block here copies bytes between private memory and the mapping. What makes it sound:
+//!
+//! 1. `MmapRaw` owns the mapping: `len` bytes from its pointer stay mapped, readable and writable
+//!    while it lives. `Region` hands out mappings of regions only whose size is sealed, so the
+//!    system never turns such an access into a fault because another process shrank the file.
+//! 2. Each copy is bounds-checked against `len` before it starts.
+//! 3. No reference to the mapping is formed, so nothing is assumed of its bytes: neither that they
+//!    are stable nor that they hold a valid value of any type but `u8`, of which every pattern is one.
+//! 4. Other processes may write during a copy. What arrives is then some mixture of old and new
+//!    bytes, which the callers of this module must expect of a hostile peer anyway. A compiler fence
+//!    behind each copy keeps the optimizer from reading the shared bytes again where the program
+//!    reads the private copy.
+#![allow(unsafe_code)]
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::atomic::{Ordering, compiler_fence};
+
+use memmap2::{MmapOptions, MmapRaw};
+
+/// A mapped region of shared memory, unmapped on drop.
+///
+/// It outlives the [`Region`](super::Region) it was made of. All methods may be called from any
+/// thread; two copies that overlap in place and time leave a mixture of bytes.
+pub struct Mapping {
+    raw: MmapRaw,
+}
+
+/// A copy would reach beyond the end of a mapping. Nothing was copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{len} bytes at offset {offset} do not lie within a mapping of {mapped} bytes")]
+pub struct OutOfBounds {
+    /// Where the copy was to start.
+    pub offset: usize,
+    /// The number of bytes it was to copy.
+    pub len: usize,
+    /// The size of the mapping.
+    pub mapped: usize,
+}
+
+impl Mapping {
+    /// Maps the first `len` bytes of `fd`. The caller has checked that they exist and cannot go.
+    pub(super) fn new(fd: BorrowedFd<'_>, len: usize) -> io::Result<Mapping> {
+        let raw = MmapOptions::new().len(len).map_raw(fd.as_raw_fd())?;
+        Ok(Mapping { raw })
+    }
+
+    /// The number of bytes mapped; never zero.
+    #[expect(clippy::len_without_is_empty, reason = "a mapping is never empty")]
+    pub fn len(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// Copies `bytes` into the mapping at `offset`.
+    ///
+    /// # Errors
+    /// They would not fit; nothing was copied.
+    pub fn copy_in(&self, offset: usize, bytes: &[u8]) -> Result<(), OutOfBounds> {
+        let to = self.at(offset, bytes.len())?;
+        // SAFETY: `bytes` is private memory, valid for reads of its length. `at` has checked that
+        // as many bytes of the mapping begin at `to`, which are writable (1, 2 above). The two do
+        // not overlap, since no reference to the mapping exists (3). Racing writes of others: 4.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
+        compiler_fence(Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Fills `bytes` from the mapping at `offset`.
+    ///
+    /// # Errors
+    /// The mapping ends before `bytes` is full; nothing was copied.
+    pub fn copy_out(&self, offset: usize, bytes: &mut [u8]) -> Result<(), OutOfBounds> {
+        let from = self.at(offset, bytes.len())?;
+        // SAFETY: `bytes` is private memory, valid for writes of its length. `at` has checked that
+        // as many bytes of the mapping begin at `from`, which are readable (1, 2 above). The two do
+        // not overlap, since no reference to the mapping exists (3). Racing writes of others: 4.
+        unsafe { std::ptr::copy_nonoverlapping(from, bytes.as_mut_ptr(), bytes.len()) };
+        compiler_fence(Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// A pointer to `len` bytes at `offset`, if all of them are mapped.
+    fn at(&self, offset: usize, len: usize) -> Result<*mut u8, OutOfBounds> {
+        let mapped = self.len();
+        match offset.checked_add(len) {
+            Some(end) if end <= mapped => Ok(self.raw.as_mut_ptr().wrapping_add(offset)),
+            _ => Err(OutOfBounds {
+                offset,
+                len,
+                mapped,
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for Mapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mapping").field("len", &self.len()).finish()
+    }
+}

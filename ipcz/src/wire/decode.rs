@@ -1,0 +1,202 @@
+//! Bytes to messages. The bytes come from a peer: nothing in them is believed.
+
+use ipcz_core::{
+    Accept, Cause, CauseKind, Descriptor, EndKey, Hello, LinkId, Message, NetworkMessage, NodeName,
+    ProtocolViolation, RouteMessage, Secret, TransportId, WIRE_VERSION,
+};
+
+use super::{HELLO_IS_BROKER, HELLO_WANTS_BROKER, HandleKind, MAX_HANDLES, tag};
+
+type Decoded<T> = Result<T, ProtocolViolation>;
+
+/// Reads a message's head. In place of a parcel's payload it gives the kinds of its handles; the
+/// transport of an introduction is number 0.
+///
+/// # Errors
+/// What is malformed.
+pub(crate) fn decode(head: &[u8]) -> Decoded<Message<Vec<HandleKind>>> {
+    let mut input = Reader(head);
+    let message = input.message()?;
+    if input.0.is_empty() { Ok(message) } else { Err(ProtocolViolation("bytes behind a message")) }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn bytes<const N: usize>(&mut self) -> Decoded<[u8; N]> {
+        let (first, rest) =
+            self.0.split_first_chunk::<N>().ok_or(ProtocolViolation("a message is cut short"))?;
+        self.0 = rest;
+        Ok(*first)
+    }
+
+    fn u8(&mut self) -> Decoded<u8> {
+        Ok(self.bytes::<1>()?[0])
+    }
+
+    fn u16(&mut self) -> Decoded<u16> {
+        Ok(u16::from_le_bytes(self.bytes()?))
+    }
+
+    fn u32(&mut self) -> Decoded<u32> {
+        Ok(u32::from_le_bytes(self.bytes()?))
+    }
+
+    fn u64(&mut self) -> Decoded<u64> {
+        Ok(u64::from_le_bytes(self.bytes()?))
+    }
+
+    fn u128(&mut self) -> Decoded<u128> {
+        Ok(u128::from_le_bytes(self.bytes()?))
+    }
+
+    fn bool(&mut self) -> Decoded<bool> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(ProtocolViolation("a truth value that is neither")),
+        }
+    }
+
+    fn link(&mut self) -> Decoded<LinkId> {
+        Ok(LinkId(self.u64()?))
+    }
+
+    fn secret(&mut self) -> Decoded<Secret> {
+        Ok(Secret(self.u128()?))
+    }
+
+    fn node(&mut self) -> Decoded<NodeName> {
+        Ok(NodeName(self.u128()?))
+    }
+
+    fn message(&mut self) -> Decoded<Message<Vec<HandleKind>>> {
+        let tag = self.u8()?;
+        Ok(match tag {
+            tag::HELLO => Message::Hello(self.hello()?),
+            tag::PARCEL => self.parcel()?,
+            tag::ACCEPT => Message::Accept(Accept {
+                key: self.key()?,
+                link: self.link()?,
+                secret: self.secret()?,
+            }),
+            tag::CLOSED..=tag::DISCONNECTED => {
+                let link = self.link()?;
+                Message::Route(link, self.route(tag)?)
+            }
+            tag::REQUEST_INTRODUCTION..=tag::GOODBYE => Message::Network(self.network(tag)?),
+            _ => return Err(ProtocolViolation("a message of unknown type")),
+        })
+    }
+
+    fn hello(&mut self) -> Decoded<Hello> {
+        let version = self.u16()?;
+        if version != WIRE_VERSION {
+            // All that can be said of another version is its number.
+            self.0 = &[];
+            return Ok(Hello {
+                version,
+                features: 0,
+                max_payload: 0,
+                name: NodeName(0),
+                is_broker: false,
+                wants_broker: false,
+                num_portals: 0,
+                secret: Secret(0),
+            });
+        }
+        let flags = self.u8()?;
+        if flags & !(HELLO_IS_BROKER | HELLO_WANTS_BROKER) != 0 {
+            return Err(ProtocolViolation("an unknown flag in a hello"));
+        }
+        Ok(Hello {
+            version,
+            is_broker: flags & HELLO_IS_BROKER != 0,
+            wants_broker: flags & HELLO_WANTS_BROKER != 0,
+            num_portals: self.u32()?,
+            features: self.u64()?,
+            max_payload: self.u64()?,
+            name: self.node()?,
+            secret: self.secret()?,
+        })
+    }
+
+    fn parcel(&mut self) -> Decoded<Message<Vec<HandleKind>>> {
+        let link = self.link()?;
+        let sequence = self.u64()?;
+        let count = self.u32()? as usize;
+        if count > MAX_HANDLES {
+            return Err(ProtocolViolation("too many handles in a parcel"));
+        }
+        let kinds = (0..count).map(|_| match self.u8()? {
+            0 => Ok(HandleKind::Portal),
+            1 => Ok(HandleKind::Attachment),
+            _ => Err(ProtocolViolation("a handle of unknown kind")),
+        });
+        let payload = kinds.collect::<Decoded<Vec<_>>>()?;
+        let portals = payload.iter().filter(|kind| **kind == HandleKind::Portal);
+        let portals = portals.map(|_| self.descriptor()).collect::<Decoded<_>>()?;
+        Ok(Message::Parcel { link, sequence, payload, portals })
+    }
+
+    fn descriptor(&mut self) -> Decoded<Descriptor> {
+        Ok(Descriptor {
+            link: self.link()?,
+            secret: self.secret()?,
+            next_in: self.u64()?,
+            next_out: self.u64()?,
+            owner: self.bool()?,
+        })
+    }
+
+    fn key(&mut self) -> Decoded<EndKey> {
+        Ok(EndKey {
+            node: self.node()?,
+            via: self.node()?,
+            link: self.link()?,
+            secret: self.secret()?,
+        })
+    }
+
+    fn route(&mut self, tag: u8) -> Decoded<RouteMessage> {
+        Ok(match tag {
+            tag::CLOSED => RouteMessage::Closed(self.u64()?),
+            tag::FIN => RouteMessage::Fin(self.u64()?),
+            tag::YIELD => RouteMessage::Yield,
+            tag::GRANT => RouteMessage::Grant,
+            tag::BYPASS_ME => RouteMessage::BypassMe(self.key()?),
+            _ => RouteMessage::Disconnected(self.cause()?),
+        })
+    }
+
+    fn cause(&mut self) -> Decoded<Cause> {
+        let kind = self.cause_kind()?;
+        let node = Some(self.node()?).filter(|node| node.0 != 0);
+        Ok(Cause { kind, node })
+    }
+
+    fn cause_kind(&mut self) -> Decoded<CauseKind> {
+        Ok(match self.u8()? {
+            1 => CauseKind::NodeLost,
+            2 => CauseKind::Violation,
+            3 => CauseKind::RouteBroken,
+            4 => CauseKind::Shutdown,
+            5 => CauseKind::WrongVersion,
+            6 => CauseKind::WrongRole,
+            7 => CauseKind::AlreadyConnected,
+            _ => return Err(ProtocolViolation("an unknown cause")),
+        })
+    }
+
+    fn network(&mut self, tag: u8) -> Decoded<NetworkMessage> {
+        Ok(match tag {
+            tag::REQUEST_INTRODUCTION => NetworkMessage::RequestIntroduction(self.node()?),
+            tag::INTRODUCE => {
+                NetworkMessage::Introduce { node: self.node()?, transport: TransportId(0) }
+            }
+            tag::INTRODUCED => NetworkMessage::Introduced(self.node()?),
+            tag::INTRODUCTION_REFUSED => NetworkMessage::IntroductionRefused(self.node()?),
+            _ => NetworkMessage::Goodbye(self.cause_kind()?),
+        })
+    }
+}

@@ -1,0 +1,152 @@
+//! Messages to bytes.
+
+use ipcz_core::{
+    Accept, Cause, CauseKind, Descriptor, EndKey, Hello, LinkId, Message, NetworkMessage,
+    RouteMessage,
+};
+
+use super::{HELLO_IS_BROKER, HELLO_WANTS_BROKER, HandleKind, tag};
+
+/// The head of a message. `handles` is what a parcel holds, in order, and empty for all others.
+pub(crate) fn encode<P>(message: &Message<P>, handles: &[HandleKind]) -> Vec<u8> {
+    let mut out = Writer(Vec::with_capacity(64));
+    match message {
+        Message::Hello(hello) => out.hello(hello),
+        Message::Parcel { link, sequence, portals, .. } => {
+            out.parcel(*link, *sequence, portals, handles);
+        }
+        Message::Route(link, message) => out.route(*link, message),
+        Message::Accept(accept) => out.accept(accept),
+        Message::Network(message) => out.network(message),
+    }
+    out.0
+}
+
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn u8(&mut self, value: u8) {
+        self.0.push(value);
+    }
+
+    fn u16(&mut self, value: u16) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn u32(&mut self, value: u32) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn u64(&mut self, value: u64) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn u128(&mut self, value: u128) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn hello(&mut self, hello: &Hello) {
+        self.u8(tag::HELLO);
+        self.u16(hello.version);
+        let broker = if hello.is_broker { HELLO_IS_BROKER } else { 0 };
+        let wants = if hello.wants_broker { HELLO_WANTS_BROKER } else { 0 };
+        self.u8(broker | wants);
+        self.u32(hello.num_portals);
+        self.u64(hello.features);
+        self.u64(hello.max_payload);
+        self.u128(hello.name.0);
+        self.u128(hello.secret.0);
+    }
+
+    fn parcel(
+        &mut self,
+        link: LinkId,
+        sequence: u64,
+        portals: &[Descriptor],
+        handles: &[HandleKind],
+    ) {
+        self.u8(tag::PARCEL);
+        self.u64(link.0);
+        self.u64(sequence);
+        self.u32(handles.len() as u32);
+        self.0.extend(handles.iter().map(|handle| match handle {
+            HandleKind::Portal => 0,
+            HandleKind::Attachment => 1,
+        }));
+        for portal in portals {
+            self.u64(portal.link.0);
+            self.u128(portal.secret.0);
+            self.u64(portal.next_in);
+            self.u64(portal.next_out);
+            self.u8(u8::from(portal.owner));
+        }
+    }
+
+    fn route(&mut self, link: LinkId, message: &RouteMessage) {
+        let (tag, number) = match message {
+            RouteMessage::Closed(length) => (tag::CLOSED, Some(*length)),
+            RouteMessage::Fin(count) => (tag::FIN, Some(*count)),
+            RouteMessage::Yield => (tag::YIELD, None),
+            RouteMessage::Grant => (tag::GRANT, None),
+            RouteMessage::BypassMe(_) => (tag::BYPASS_ME, None),
+            RouteMessage::Disconnected(_) => (tag::DISCONNECTED, None),
+        };
+        self.u8(tag);
+        self.u64(link.0);
+        if let Some(number) = number {
+            self.u64(number);
+        }
+        match message {
+            RouteMessage::BypassMe(key) => self.key(key),
+            RouteMessage::Disconnected(cause) => self.cause(cause),
+            _ => {}
+        }
+    }
+
+    fn cause(&mut self, cause: &Cause) {
+        self.cause_kind(cause.kind);
+        self.u128(cause.node.map_or(0, |node| node.0));
+    }
+
+    fn cause_kind(&mut self, kind: CauseKind) {
+        self.u8(match kind {
+            CauseKind::NodeLost => 1,
+            CauseKind::Violation => 2,
+            CauseKind::RouteBroken => 3,
+            CauseKind::Shutdown => 4,
+            CauseKind::WrongVersion => 5,
+            CauseKind::WrongRole => 6,
+            CauseKind::AlreadyConnected => 7,
+        });
+    }
+
+    fn key(&mut self, key: &EndKey) {
+        self.u128(key.node.0);
+        self.u128(key.via.0);
+        self.u64(key.link.0);
+        self.u128(key.secret.0);
+    }
+
+    fn accept(&mut self, accept: &Accept) {
+        self.u8(tag::ACCEPT);
+        self.key(&accept.key);
+        self.u64(accept.link.0);
+        self.u128(accept.secret.0);
+    }
+
+    fn network(&mut self, message: &NetworkMessage) {
+        let (tag, node) = match message {
+            NetworkMessage::RequestIntroduction(node) => (tag::REQUEST_INTRODUCTION, node),
+            NetworkMessage::Introduce { node, .. } => (tag::INTRODUCE, node),
+            NetworkMessage::Introduced(node) => (tag::INTRODUCED, node),
+            NetworkMessage::IntroductionRefused(node) => (tag::INTRODUCTION_REFUSED, node),
+            NetworkMessage::Goodbye(kind) => {
+                self.u8(tag::GOODBYE);
+                self.cause_kind(*kind);
+                return;
+            }
+        };
+        self.u8(tag);
+        self.u128(node.0);
+    }
+}

@@ -1,0 +1,73 @@
+//! The wire format: how messages between nodes look as bytes.
+//!
+//! Every number is little-endian and has a fixed width. A message is a *head*, described here, a
+//! *body*, which is a parcel's payload and otherwise empty, and *attachments*. The first byte of a
+//! head is its type:
+//!
+//! | type | message | fields |
+//! | --- | --- | --- |
+//! | `01` | hello | version `u16`, flags `u8` (1 is broker, 2 wants broker), portals `u32`, features `u64`, max payload `u64`, name `u128`, secret `u128` |
+//! | `02` | parcel | link `u64`, sequence `u64`, handles `u32`, one `u8` for each handle (0 portal, 1 attachment), one descriptor for each portal |
+//! | `03` | accept | key, link `u64`, secret `u128` |
+//! | `10` | closed | link `u64`, length `u64` |
+//! | `11` | fin | link `u64`, count `u64` |
+//! | `12` | yield | link `u64` |
+//! | `13` | grant | link `u64` |
+//! | `14` | bypass me | link `u64`, key |
+//! | `15` | disconnected | link `u64`, cause `u8`, node `u128` (0 if unknown) |
+//! | `20` | request introduction | node `u128` |
+//! | `21` | introduce | node `u128`; one attachment, the transport |
+//! | `22` | introduced | node `u128` |
+//! | `23` | introduction refused | node `u128` |
+//! | `24` | goodbye | cause `u8` |
+//!
+//! A *descriptor* is link `u64`, secret `u128`, next in `u64`, next out `u64`, owner `u8`. A *key*
+//! is node `u128`, via `u128`, link `u64`, secret `u128`. A *cause* is 1 node lost, 2 violation,
+//! 3 route broken, 4 shutdown, 5 wrong version, 6 wrong role, 7 already connected.
+//!
+//! A hello of any version starts with its type and its version, so that different versions can
+//! tell each other why they part. A head with bytes left over is malformed.
+
+mod decode;
+mod encode;
+
+pub(crate) use decode::decode;
+pub(crate) use encode::encode;
+
+/// What stands in one place of a parcel's list of handles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HandleKind {
+    /// A portal: it takes the next descriptor.
+    Portal,
+    /// A handle of the operating system: it takes the next attachment.
+    Attachment,
+}
+
+/// The largest payload of a parcel, in bytes. What is larger is better shared as memory.
+pub(crate) const MAX_PAYLOAD: usize = 256 << 20;
+
+/// The most handles of all kinds in one parcel: as many as one message may have attachments.
+pub(crate) const MAX_HANDLES: usize = 4096;
+
+mod tag {
+    pub(super) const HELLO: u8 = 0x01;
+    pub(super) const PARCEL: u8 = 0x02;
+    pub(super) const ACCEPT: u8 = 0x03;
+    pub(super) const CLOSED: u8 = 0x10;
+    pub(super) const FIN: u8 = 0x11;
+    pub(super) const YIELD: u8 = 0x12;
+    pub(super) const GRANT: u8 = 0x13;
+    pub(super) const BYPASS_ME: u8 = 0x14;
+    pub(super) const DISCONNECTED: u8 = 0x15;
+    pub(super) const REQUEST_INTRODUCTION: u8 = 0x20;
+    pub(super) const INTRODUCE: u8 = 0x21;
+    pub(super) const INTRODUCED: u8 = 0x22;
+    pub(super) const INTRODUCTION_REFUSED: u8 = 0x23;
+    pub(super) const GOODBYE: u8 = 0x24;
+}
+
+const HELLO_IS_BROKER: u8 = 1;
+const HELLO_WANTS_BROKER: u8 = 2;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+#[ipcz::interface]
+trait Words {
+    async fn count(&self, #[cfg(unix)] text: String) -> u64;
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+#[ipcz::interface]
+trait Words {
+    async fn count(&self, text: _) -> Vec<_>;
+}
+
+fn main() {}

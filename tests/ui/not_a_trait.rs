@@ -1,0 +1,6 @@
+#[ipcz::interface]
+struct Words {
+    lines: u64,
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+#[ipcz::interface]
+trait Words {
+    async fn pair(&self) -> u64;
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+#[ipcz::interface]
+trait Words: Send + Clone {
+    async fn count(&self) -> u64;
+}
+
+fn main() {}
