@@ -13,6 +13,9 @@ impl World {
     /// What holds after every step, of the node that made it.
     pub(super) fn check_node(&self, node: u8) -> Result<(), Violation> {
         let engine = &self.node(node).engine;
+        if self.node(node).hostile {
+            return Ok(());
+        }
         if engine.has_effects() {
             return broken("effects are carried out", format!("node {node}"));
         }
@@ -105,10 +108,18 @@ impl World {
                 return broken("introductions end", format!("node {index} waits for {waits}"));
             }
         }
-        if self.troubles.refused || self.has_hostile() { Ok(()) } else { self.check_reduced() }
+        match (self.troubles.refused, self.has_hostile()) {
+            (true, _) => Ok(()),
+            (false, false) => self.check_reduced(),
+            (false, true) => {
+                let mut untouched =
+                    self.model.open().filter(|(ep, ..)| !self.model.eps[ep].tainted);
+                untouched.try_for_each(|(ep, ..)| self.check_direct(ep))
+            }
+        }
     }
 
-    fn has_hostile(&self) -> bool {
+    pub(super) fn has_hostile(&self) -> bool {
         self.nodes.iter().any(|node| node.hostile)
     }
 

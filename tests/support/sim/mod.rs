@@ -20,6 +20,7 @@
 
 pub mod check;
 mod conn;
+mod hostile;
 mod model;
 mod rng;
 pub mod run;

@@ -123,6 +123,12 @@ impl Run {
         }
         self.rest()?;
         self.world.check_quiet()?;
+        if self.world.has_hostile() {
+            // What it spoiled may last as long as it does, and no longer.
+            let node = self.world.nodes.len() as u8 - 1;
+            self.step(Step::Crash { node, keep: 0 })?;
+            self.rest()?;
+        }
         self.world.check_empty()
     }
 

@@ -3,6 +3,7 @@
 use ipcz_core::TrapConditions;
 
 use super::conn::{ConnId, Side};
+use super::hostile;
 use super::model::Ep;
 use super::rng::Rng;
 use super::step::Step;
@@ -298,7 +299,7 @@ impl Scheduler {
         Some(Step::Answer { node: self.rng.pick(&nodes)?, grant })
     }
 
-    fn forge(&mut self, _world: &World) -> Option<Step> {
-        None
+    fn forge(&mut self, world: &World) -> Option<Step> {
+        hostile::make(world, &mut self.rng)
     }
 }

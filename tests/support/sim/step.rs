@@ -29,6 +29,7 @@ pub enum Step {
     ShutDown { node: u8 },
     Answer { node: u8, grant: bool },
     Forge { conn: ConnId, side: Side, message: Box<Message<Tag>> },
+    Withhold { conn: ConnId, side: Side },
 }
 
 impl fmt::Display for Step {
@@ -57,6 +58,9 @@ impl fmt::Display for Step {
             }
             Self::ShutDown { node } => write!(f, "shut down {node}"),
             Self::Answer { node, grant } => write!(f, "node {node} introduces: {grant}"),
+            Self::Withhold { conn, side } => {
+                write!(f, "node {} takes back what it sent last on {conn}", conn.nodes[*side])
+            }
             Self::Forge { conn, side, message } => {
                 write!(f, "node {} forges on {conn}: {message:?}", conn.nodes[*side])
             }
@@ -86,6 +90,7 @@ impl World {
             Step::Disconnect { conn, side } => self.disconnect(conn, side),
             Step::ShutDown { node } => self.shut_down(node),
             Step::Answer { node, grant } => self.answer(node, grant),
+            Step::Withhold { conn, side } => self.withhold(conn, side),
             Step::Forge { conn, side, ref message } => self.forge(conn, side, message),
         }
     }
@@ -108,6 +113,7 @@ impl World {
             }
             Some(Packet::Message(message)) => {
                 let sender = id.nodes[1 - side];
+                self.overhear(node, &message);
                 let result = self.engine(node).handle_message(peer, message.clone());
                 if let Err(violation) = result
                     && !self.node(sender).hostile
@@ -278,10 +284,13 @@ impl World {
         if self.model.join_would_swallow(a, b) {
             return Ok(false);
         }
+        let tainted = self.model.eps[&a].tainted || self.model.eps[&b].tainted;
         if let Err(refused) = self.engine(node).merge(first, second) {
+            if tainted {
+                return Ok(false); // A parcel of unknown origin was taken, perhaps.
+            }
             return Err(Violation::new("unused portals merge", format!("p{a} p{b}: {refused:?}")));
         }
-        let tainted = self.model.eps[&a].tainted || self.model.eps[&b].tainted;
         let ends = [self.model.peer(a), self.model.peer(b)];
         self.model.join(a, b);
         for ep in ends.into_iter().filter(|_| tainted) {
@@ -472,6 +481,26 @@ impl World {
     pub(super) fn far_node(&self, node: u8, peer: PeerId) -> Option<u8> {
         let &(conn, side) = self.node(node).links.get(&peer)?;
         Some(conn.nodes[1 - side])
+    }
+
+    fn withhold(&mut self, id: ConnId, side: Side) -> Applied {
+        let hostile = self.receiver(id, side).is_some_and(|(node, _)| self.node(node).hostile);
+        let Some(conn) = self.conns.get_mut(&id).filter(|_| hostile) else { return Ok(false) };
+        match conn.queues[1 - side].pop_back() {
+            Some(Packet::Message(Message::Hello(hello))) => {
+                conn.queues[1 - side].push_back(Packet::Message(Message::Hello(hello)));
+                Ok(false)
+            }
+            Some(Packet::Lost) => {
+                conn.queues[1 - side].push_back(Packet::Lost);
+                Ok(false)
+            }
+            Some(packet) => {
+                self.drop_packet(&packet);
+                Ok(true)
+            }
+            None => Ok(false),
+        }
     }
 
     fn forge(&mut self, id: ConnId, side: Side, message: &Message<Tag>) -> Applied {

@@ -7,6 +7,7 @@ use ipcz_core::{
 };
 
 use super::conn::{Conn, ConnId, Holder, Packet, Side, transport_in};
+use super::hostile::Seen;
 use super::model::{Model, Tag};
 use super::rng::Rng;
 
@@ -34,6 +35,8 @@ pub(super) struct Node {
     pub(super) links: BTreeMap<PeerId, (ConnId, Side)>,
     /// Introductions that wait for their transports.
     pub(super) asked: Vec<Introduction>,
+    /// What it can use, if it is hostile.
+    pub(super) seen: Seen,
 }
 
 /// What happened to this world that explains less than perfect routes.
@@ -75,6 +78,7 @@ impl World {
                 hostile: hostile && index + 1 == nodes,
                 links: BTreeMap::new(),
                 asked: Vec::new(),
+                seen: Seen::default(),
             }
         };
         Self {
@@ -189,6 +193,7 @@ impl World {
     }
 
     fn send(&mut self, node: u8, peer: PeerId, message: Message<Tag>) {
+        self.overhear(node, &message);
         let packet = Packet::Message(message);
         let open = self.node(node).links.get(&peer).copied();
         let Some((conn, side)) = open else { return self.drop_packet(&packet) };
@@ -196,6 +201,14 @@ impl World {
         match conn {
             Some(conn) => conn.queues[1 - side].push_back(packet),
             None => self.drop_packet(&packet),
+        }
+    }
+
+    /// Lets a hostile node remember what it sent or got.
+    pub(super) fn overhear(&mut self, node: u8, message: &Message<Tag>) {
+        let node = self.node_mut(node);
+        if node.hostile {
+            node.seen.note(message);
         }
     }
 

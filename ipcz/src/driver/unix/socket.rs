@@ -83,10 +83,7 @@ pub(super) fn receive(
             fds.extend(received);
         }
     }
-    Ok(Received {
-        num_bytes: got.bytes,
-        fds_lost: got.flags.contains(ReturnFlags::CTRUNC),
-    })
+    Ok(Received { num_bytes: got.bytes, fds_lost: got.flags.contains(ReturnFlags::CTRUNC) })
 }
 
 /// Ends both directions. What was sent before still arrives.
