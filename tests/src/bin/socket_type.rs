@@ -67,13 +67,9 @@ impl Socket {
         epoll::wait(&self.epoll, &mut events, None).unwrap();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(253))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
-        let got = recvmsg(
-            &self.fd,
-            parts,
-            &mut control,
-            RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT,
-        )
-        .unwrap();
+        let got =
+            recvmsg(&self.fd, parts, &mut control, RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT)
+                .unwrap();
         assert!(got.bytes > 0);
         got.bytes
     }
@@ -82,9 +78,8 @@ impl Socket {
     fn send_messages(&self, header: &[u8], body: &[u8], count: usize) {
         let size = header.len() + body.len();
         if size * count <= PACKET {
-            let parts: Vec<IoSlice<'_>> = (0..count)
-                .flat_map(|_| [IoSlice::new(header), IoSlice::new(body)])
-                .collect();
+            let parts: Vec<IoSlice<'_>> =
+                (0..count).flat_map(|_| [IoSlice::new(header), IoSlice::new(body)]).collect();
             assert_eq!(self.send(&parts), size * count);
             return;
         }
@@ -115,11 +110,7 @@ impl Socket {
         let mut got = 0;
         while got < total {
             let missing = size - got % size;
-            let direct = if missing > 16 << 10 && missing < size {
-                missing
-            } else {
-                0
-            };
+            let direct = if missing > 16 << 10 && missing < size { missing } else { 0 };
             // Of a packet, all must fit, and none follows: a short one leaves its window unused.
             let window = &mut body[..direct];
             let mut parts = [IoSliceMut::new(window), IoSliceMut::new(&mut scratch)];
@@ -184,11 +175,9 @@ fn compare(name: &str, count: usize, load: impl Fn(Kind) -> Duration) {
     let (mut stream, mut packet) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         // In both orders, so that none always has the warmer machine.
-        for kind in if round % 2 == 0 {
-            [Kind::Stream, Kind::Packet]
-        } else {
-            [Kind::Packet, Kind::Stream]
-        } {
+        for kind in
+            if round % 2 == 0 { [Kind::Stream, Kind::Packet] } else { [Kind::Packet, Kind::Stream] }
+        {
             match kind {
                 Kind::Stream => stream.push(load(kind)),
                 Kind::Packet => packet.push(load(kind)),
@@ -207,15 +196,11 @@ fn compare(name: &str, count: usize, load: impl Fn(Kind) -> Duration) {
 
 fn main() {
     println!("time for each message; a ratio above 1 speaks for the stream");
-    compare("round trip, 64 B", 20_000, |kind| {
-        ping_pong(kind, 64, 20_000)
-    });
+    compare("round trip, 64 B", 20_000, |kind| ping_pong(kind, 64, 20_000));
     for batch in BATCHES {
         let name = format!("one way, 64 B, {batch} queued");
         compare(&name, 200_000, |kind| one_way(kind, 64, 200_000, batch));
     }
-    compare("one way, 64 KiB", 5_000, |kind| {
-        one_way(kind, 64 << 10, 5_000, 1)
-    });
+    compare("one way, 64 KiB", 5_000, |kind| one_way(kind, 64 << 10, 5_000, 1));
     compare("one way, 1 MiB", 400, |kind| one_way(kind, 1 << 20, 400, 1));
 }

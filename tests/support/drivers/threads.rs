@@ -98,10 +98,7 @@ pub(crate) fn a_deactivation_may_come_at_any_time(driver: &dyn Driver) {
         thread::scope(|scope| {
             for end in [&a, &b] {
                 scope.spawn(move || {
-                    let frame = || Frame {
-                        body: vec![0; 5_000],
-                        ..numbered(0)
-                    };
+                    let frame = || Frame { body: vec![0; 5_000], ..numbered(0) };
                     while end.try_send([frame()]).is_ok() {
                         thread::yield_now();
                     }
@@ -116,9 +113,7 @@ pub(crate) fn a_deactivation_may_come_at_any_time(driver: &dyn Driver) {
             }
             yield_until("some frames", || b.seen.num_frames() >= round % 10);
             b.transport.deactivate();
-            yield_until("both closes", || {
-                a.seen.closed().is_some() && b.seen.closed().is_some()
-            });
+            yield_until("both closes", || a.seen.closed().is_some() && b.seen.closed().is_some());
             over.store(true, Ordering::SeqCst);
             driver.pump().inspect(|pump| pump.interrupt());
         });

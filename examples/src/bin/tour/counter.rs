@@ -49,7 +49,8 @@ impl Counter for CounterServer {
     async fn compare(&self, socket: OsHandle) -> Result<RoundTrips, CountError> {
         let socket = socket.into_fd().map(UnixStream::from).map_err(in_words)?;
         let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let progress = progress.as_ref().ok_or_else(|| CountError("nothing was counted before".into()))?;
+        let progress =
+            progress.as_ref().ok_or_else(|| CountError("nothing was counted before".into()))?;
         time_both(progress, socket)
     }
 

@@ -43,11 +43,7 @@ pub(super) fn unpack(incoming: Incoming, poller: &Arc<Poller>) -> Result<Frame, 
         .zip(incoming.fds)
         .map(|(kind, fd)| unpack_one(Kind::decode(kind)?, fd, poller))
         .collect();
-    Ok(Frame {
-        head: incoming.head,
-        body: incoming.body,
-        attachments: attachments?,
-    })
+    Ok(Frame { head: incoming.head, body: incoming.body, attachments: attachments? })
 }
 
 fn unpack_one(kind: Kind, fd: OwnedFd, poller: &Arc<Poller>) -> Result<Attachment, &'static str> {

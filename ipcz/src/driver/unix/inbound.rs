@@ -65,12 +65,7 @@ struct Partial {
 
 impl Partial {
     fn new(size: Header) -> Partial {
-        Partial {
-            size,
-            kinds: Vec::new(),
-            head: Vec::new(),
-            body: Vec::new(),
-        }
+        Partial { size, kinds: Vec::new(), head: Vec::new(), body: Vec::new() }
     }
 
     /// Takes what of `bytes` belongs to this frame.
