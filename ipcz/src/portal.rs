@@ -99,7 +99,9 @@ impl Portal {
         let Apart { contents, portals } = apart;
         let ids = portals.iter().map(Self::id).collect();
         let parcel = ipcz_core::Parcel { payload: contents, portals: ids };
-        match self.shared().step(|state| state.engine.put(self.id(), parcel)) {
+        #[allow(clippy::result_large_err, reason = "the parcel comes back as it was, in place")]
+        let put = self.shared().step(|state| state.engine.put(self.id(), parcel));
+        match put {
             Ok(()) => {
                 portals.into_iter().for_each(Self::forget);
                 Ok(())
@@ -142,7 +144,6 @@ impl Portal {
     /// assert_eq!(far.recv_blocking()?.bytes(), b"hello");
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
-    #[must_use]
     pub fn begin_put(&self, num_bytes: usize) -> PutTransaction<'_> {
         PutTransaction::new(self, num_bytes)
     }

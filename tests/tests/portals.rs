@@ -28,7 +28,7 @@ fn client_of(broker: &Node, driver: &Arc<dyn Driver>) -> (Node, Portal, Portal) 
 }
 
 fn inproc() -> Arc<dyn Driver> {
-    Arc::new(InProcDriver::default())
+    Arc::new(InProcDriver::new())
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! Process A: the broker, and what happens in which order.
 
-use std::error::Error;
 use std::fs::File;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -11,10 +10,8 @@ use ipcz::{Node, OsHandle};
 
 use crate::report::{Report, Scene};
 use crate::services::{CounterProxy, PainterProxy, Position};
-use crate::workers::{Worker, Workers};
+use crate::workers::{Outcome, Worker, Workers};
 use crate::{clock, counter, painter};
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// How long the routes may take to become direct.
 const TO_SETTLE: Duration = Duration::from_secs(5);

@@ -30,6 +30,9 @@ pub(crate) struct Worker {
     expected: AtomicBool,
 }
 
+/// Something that did not work, on its way to whoever prints it.
+pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
 /// Both workers.
 #[derive(Debug)]
 pub(crate) struct Workers {
@@ -41,7 +44,7 @@ impl Workers {
     pub(crate) fn spawn<const N: usize>(
         node: &Node,
         roles: [&'static str; N],
-    ) -> Result<(Self, [Arc<Worker>; N]), Box<dyn std::error::Error>> {
+    ) -> Outcome<(Self, [Arc<Worker>; N])> {
         let mut workers = Self { all: Vec::new() };
         for role in roles {
             let mut command = Command::new(std::env::current_exe()?);
