@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 mod attrs;
+#[cfg(test)]
+mod golden;
 mod interface;
 
 use proc_macro::TokenStream;

@@ -23,31 +23,45 @@ use crate::ir::{Attrs, Interface, Method, WireName};
 pub fn interface(interface: &Interface, ipcz: &TokenStream) -> TokenStream {
     let emitter = Emitter {
         interface,
-        private: quote!(#ipcz::__private),
         proxy: suffixed(&interface.name, "Proxy"),
         receiver: suffixed(&interface.name, "Receiver"),
     };
-    [
-        emitter.handler_trait(),
-        emitter.proxy_struct(),
+    let handler = emitter.handler_trait();
+    let proxy =
+        emitter.end_struct(&emitter.proxy, &emitter.proxy_doc(), &quote!(#ipcz::__private::Client));
+    let receiver = emitter.end_struct(
+        &emitter.receiver,
+        &emitter.receiver_doc(),
+        &quote!(#ipcz::__private::Incoming),
+    );
+    let impls: TokenStream = [
         emitter.proxy_methods(),
         emitter.endpoint(&emitter.proxy),
         emitter.values(&emitter.proxy),
-        emitter.receiver_struct(),
         emitter.receiver_methods(),
         emitter.endpoint(&emitter.receiver),
         emitter.values(&emitter.receiver),
         emitter.dispatch(),
     ]
     .into_iter()
-    .collect()
+    .collect();
+    let conditions = conditions(&interface.attrs);
+    let allow = allow_deprecated(&interface.attrs);
+    quote! {
+        #handler
+        #proxy
+        #receiver
+        #conditions #allow
+        const _: () = {
+            use #ipcz::__private as __ipcz;
+            #impls
+        };
+    }
 }
 
 /// What every item needs to know.
 struct Emitter<'a> {
     interface: &'a Interface,
-    /// The path of what emitted code may name.
-    private: TokenStream,
     proxy: Ident,
     receiver: Ident,
 }
@@ -106,4 +120,9 @@ fn docs(attrs: &Attrs, default: &str) -> TokenStream {
         return quote!(#[doc = #default]);
     }
     attrs.docs.iter().cloned().collect()
+}
+
+/// Emitted code may name what the user deprecates.
+fn allow_deprecated(attrs: &Attrs) -> Option<TokenStream> {
+    attrs.deprecated.as_ref().map(|_| quote!(#[allow(deprecated)]))
 }
