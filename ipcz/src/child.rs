@@ -6,6 +6,9 @@ use std::process::{self, ExitStatus};
 
 use crate::Connection;
 
+/// Only `into_parts` takes the process out, and nothing comes after it.
+const PRESENT: &str = "the process is there until it is taken out";
+
 /// A program that [`Node::spawn`](crate::Node::spawn) runs, and the connection to its node.
 ///
 /// Dropping it leaves the program running, unless [`Child::kill_on_drop`] was asked for. The program
@@ -13,14 +16,21 @@ use crate::Connection;
 /// does.
 #[derive(Debug)]
 pub struct Child {
-    process: process::Child,
+    process: Process,
     connection: Connection,
+}
+
+/// The process, until it is taken apart from its connection.
+#[derive(Debug)]
+struct Process {
+    child: Option<process::Child>,
     kill_on_drop: bool,
 }
 
 impl Child {
     pub(crate) fn new(process: process::Child, connection: Connection) -> Self {
-        Self { process, connection, kill_on_drop: false }
+        let process = Process { child: Some(process), kill_on_drop: false };
+        Self { process, connection }
     }
 
     /// Kills a process and collects its status.
@@ -32,13 +42,13 @@ impl Child {
     /// Says whether dropping this kills the program and collects its status. It does not unless
     /// this is called.
     pub fn kill_on_drop(&mut self, kill: bool) {
-        self.kill_on_drop = kill;
+        self.process.kill_on_drop = kill;
     }
 
     /// The program's process id.
     #[must_use]
     pub fn id(&self) -> u32 {
-        self.process.id()
+        self.process.child.as_ref().expect(PRESENT).id()
     }
 
     /// The connection to the program's node.
@@ -52,7 +62,7 @@ impl Child {
     /// # Errors
     /// What the system said.
     pub fn kill(&mut self) -> io::Result<()> {
-        self.process.kill()
+        self.process().kill()
     }
 
     /// Waits for the program to end, with this thread, and collects its status.
@@ -60,7 +70,7 @@ impl Child {
     /// # Errors
     /// What the system said.
     pub fn wait(&mut self) -> io::Result<ExitStatus> {
-        self.process.wait()
+        self.process().wait()
     }
 
     /// Collects the program's status if it has ended.
@@ -68,12 +78,18 @@ impl Child {
     /// # Errors
     /// What the system said.
     pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
-        self.process.try_wait()
+        self.process().try_wait()
+    }
+
+    /// The process and the connection, apart. The process is not killed on drop.
+    #[must_use]
+    pub fn into_parts(mut self) -> (process::Child, Connection) {
+        (self.process.child.take().expect(PRESENT), self.connection)
     }
 
     /// The program as the standard library knows it, for its standard streams.
     pub fn process(&mut self) -> &mut process::Child {
-        &mut self.process
+        self.process.child.as_mut().expect(PRESENT)
     }
 }
 
@@ -85,11 +101,12 @@ impl Deref for Child {
     }
 }
 
-impl Drop for Child {
+impl Drop for Process {
     fn drop(&mut self) {
-        if self.kill_on_drop && matches!(self.process.try_wait(), Ok(None)) {
-            let _ = self.process.kill();
-            let _ = self.process.wait();
+        let Some(mut child) = self.child.take().filter(|_| self.kill_on_drop) else { return };
+        if matches!(child.try_wait(), Ok(None)) {
+            let _ = child.kill();
+            let _ = child.wait();
         }
     }
 }
