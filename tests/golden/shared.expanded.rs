@@ -190,7 +190,7 @@ const _: () = {
     impl WordCounterReceiver {
         /// Has `server` take the calls, on any executor, until the client closes its end.
         ///
-        /// Calls start in order, and run at the same time.
+        /// Calls start in order, and run at the same time, up to 1024 of them.
         ///
         /// # Errors
         /// The client was lost, or sent a malformed request; calls that still ran are dropped.
@@ -204,7 +204,7 @@ const _: () = {
         }
         /// Has `server` take the calls, on this thread, until the client closes its end.
         ///
-        /// Calls start in order, and run at the same time.
+        /// Calls start in order, and run at the same time, up to 1024 of them.
         ///
         /// # Errors
         /// The client was lost, or sent a malformed request; calls that still ran are dropped.

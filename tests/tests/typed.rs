@@ -15,6 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use block_on::block_on;
+use futures_util::FutureExt;
 use futures_util::future::{join, join_all};
 use ipcz::{CallError, Endpoint, Node, OsHandle, Portal, ServeError};
 use serde::{Deserialize, Serialize};
@@ -332,6 +333,61 @@ fn a_dropped_call_is_no_protocol_error() {
     // The call keeps the connection, even without its proxy.
     drop(desk);
     assert_eq!(held.wait().unwrap(), 7);
+}
+
+#[test]
+fn replies_that_nobody_wants_do_not_pile_up() {
+    let (desk, _server) = desk();
+    for n in 0..1000_u16 {
+        drop(desk.reverse(&n.to_le_bytes()));
+        if n % 100 == 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+    desk.nothing().wait().unwrap();
+    drop(desk.nothing());
+    let shown = format!("{desk:?}");
+    let waiting = shown.trim_start_matches("DeskProxy(Client { waiting: ");
+    let waiting: u32 = waiting.split_once(',').unwrap().0.parse().unwrap();
+    assert!(waiting < 64, "{shown}");
+}
+
+#[test]
+fn every_way_of_waiting_at_once() {
+    let (desk, server) = desk();
+    let is_right = |n: u16, result: Result<Vec<u8>, CallError>| match result {
+        Ok(bytes) => assert_eq!(bytes, n.to_be_bytes()),
+        Err(CallError::TimedOut) => {}
+        Err(error) => panic!("{error}"),
+    };
+    thread::scope(|scope| {
+        for t in 0..6_u16 {
+            let desk = &desk;
+            scope.spawn(move || {
+                for n in t * 1000..t * 1000 + 300 {
+                    let call = desk.reverse(&n.to_le_bytes());
+                    match n % 5 {
+                        0 => is_right(n, call.wait()),
+                        1 => is_right(n, block_on(call)),
+                        2 => {
+                            is_right(n, call.wait_timeout(Duration::from_micros(u64::from(n % 90))));
+                        }
+                        3 => drop(call),
+                        _ => {
+                            // Polled, then waited for by blocking.
+                            let mut call = call;
+                            match (&mut call).now_or_never() {
+                                Some(result) => is_right(n, result),
+                                None => is_right(n, call.wait()),
+                            }
+                        }
+                    }
+                }
+            });
+        }
+    });
+    drop(desk);
+    server.join().unwrap().unwrap();
 }
 
 #[test]

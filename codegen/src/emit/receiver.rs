@@ -22,7 +22,7 @@ impl Emitter<'_> {
         let (bounds, order, serve, block) = match self.interface.receiver() {
             Receiver::Shared => (
                 quote!(::core::marker::Send + ::core::marker::Sync),
-                " Calls start in order, and run at the same time.",
+                " Calls start in order, and run at the same time, up to 1024 of them.",
                 quote!(serve_shared),
                 quote!(serve_shared_blocking),
             ),
