@@ -8,13 +8,16 @@ pub(crate) trait Progress {
     ) -> impl ::core::future::Future<Output = Result<(), String>> + ::core::marker::Send;
 }
 /// Calls a [`Progress`] server, whichever node it is on. Its methods are the trait's.
+#[allow(dead_code)]
 pub(crate) struct ProgressProxy {
     end: crate::renamed::__private::Client,
 }
 /// The end that calls of [`ProgressProxy`] arrive at, until a [`Progress`] server takes them.
+#[allow(dead_code)]
 pub(crate) struct ProgressReceiver {
     end: crate::renamed::__private::Incoming,
 }
+#[allow(dead_code)]
 const _: () = {
     use crate::renamed::__private as __ipcz;
     impl ProgressProxy {

@@ -22,13 +22,16 @@ pub trait WordCounter {
     fn total(&self) -> u64;
 }
 /// Calls a [`WordCounter`] server, whichever node it is on. Its methods are the trait's.
+#[allow(dead_code)]
 pub struct WordCounterProxy {
     end: ::ipcz::__private::Client,
 }
 /// The end that calls of [`WordCounterProxy`] arrive at, until a [`WordCounter`] server takes them.
+#[allow(dead_code)]
 pub struct WordCounterReceiver {
     end: ::ipcz::__private::Incoming,
 }
+#[allow(dead_code)]
 const _: () = {
     use ::ipcz::__private as __ipcz;
     impl WordCounterProxy {

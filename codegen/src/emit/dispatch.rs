@@ -2,6 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
 use super::{Emitter, allow_deprecated, at, conditions, hex, local};
@@ -72,7 +73,7 @@ impl Emitter<'_> {
 
     fn take_argument(&self, method: &Method, Arg { name, ty }: &Arg) -> TokenStream {
         let from = local("from");
-        let place = format!("argument `{name}` of `{}`", self.title(method));
+        let place = format!("argument `{}` of `{}`", name.unraw(), self.title(method));
         // In the user's place, so that a type that cannot be sent is underlined there.
         let span = ty.syntax.span();
         let take = at(span, quote!(take));

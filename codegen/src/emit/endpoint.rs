@@ -13,6 +13,7 @@ impl Emitter<'_> {
         quote! {
             #conditions
             #[doc = #doc]
+            #[allow(dead_code)]
             #vis struct #end {
                 end: #inner,
             }

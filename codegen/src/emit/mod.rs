@@ -46,12 +46,14 @@ pub fn interface(interface: &Interface, ipcz: &TokenStream) -> TokenStream {
     .into_iter()
     .collect();
     let conditions = conditions(&interface.attrs);
+    // Besides, a program may need one of the two ends only.
     let allow = allow_deprecated(&interface.attrs);
     quote! {
         #handler
         #proxy
         #receiver
         #conditions #allow
+        #[allow(dead_code)]
         const _: () = {
             use #ipcz::__private as __ipcz;
             #impls

@@ -2,6 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
 use super::{Emitter, at, conditions, docs, hex, local};
@@ -73,7 +74,7 @@ impl Emitter<'_> {
         let to = local("to");
         let title = self.title(method);
         let puts = method.args.iter().map(|Arg { name, ty }| {
-            let place = format!("argument `{name}` of `{title}`");
+            let place = format!("argument `{}` of `{title}`", name.unraw());
             // In the user's place, so that a type that cannot be sent is underlined there.
             let span = ty.syntax.span();
             let put = at(span, quote!(put));
