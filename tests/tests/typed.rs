@@ -370,7 +370,10 @@ fn every_way_of_waiting_at_once() {
                         0 => is_right(n, call.wait()),
                         1 => is_right(n, block_on(call)),
                         2 => {
-                            is_right(n, call.wait_timeout(Duration::from_micros(u64::from(n % 90))));
+                            is_right(
+                                n,
+                                call.wait_timeout(Duration::from_micros(u64::from(n % 90))),
+                            );
                         }
                         3 => drop(call),
                         _ => {
@@ -499,4 +502,28 @@ fn everything_goes_to_other_threads() {
     let _future: &dyn Future<Output = _> = &call;
     drop(is_send(receiver.serve(Clerk::default())));
     is_send(desk);
+}
+
+/// Servers of it stay on one thread.
+#[ipcz::interface(local)]
+trait Local {
+    async fn count(&self) -> u32;
+}
+
+struct NotSend(std::rc::Rc<std::cell::Cell<u32>>);
+
+impl Local for NotSend {
+    async fn count(&self) -> u32 {
+        let count = std::rc::Rc::clone(&self.0);
+        std::future::ready(()).await;
+        count.replace(count.get() + 1)
+    }
+}
+
+#[test]
+fn a_local_server_need_not_be_send() {
+    let (local, receiver) = LocalProxy::pair(&node());
+    let client = thread::spawn(move || (local.count().wait(), local.count().wait()));
+    block_on(receiver.serve(NotSend(std::rc::Rc::default()))).unwrap();
+    assert_eq!(client.join().unwrap(), (Ok(0), Ok(1)));
 }

@@ -12,21 +12,16 @@ impl Emitter<'_> {
     /// What decodes a request, runs its method and encodes the result.
     pub(super) fn dispatch(&self) -> TokenStream {
         let (receiver, name) = (&self.receiver, &self.interface.name);
-        let (role, server, bounds) = match self.interface.receiver() {
-            Receiver::Shared => (
-                quote!(ServeShared),
-                quote!(&__Server),
-                quote!(::core::marker::Send + ::core::marker::Sync),
-            ),
-            Receiver::Exclusive => {
-                (quote!(ServeExclusive), quote!(&mut __Server), quote!(::core::marker::Send))
-            }
+        let (role, server) = match self.interface.receiver() {
+            Receiver::Shared => (quote!(ServeShared), quote!(&__Server)),
+            Receiver::Exclusive => (quote!(ServeExclusive), quote!(&mut __Server)),
         };
+        let bounds = self.server_bounds();
         let arms = self.interface.methods.iter().map(|method| self.dispatch_method(method));
         let (server_name, request) = (local("server"), local("request"));
         quote! {
             #[automatically_derived]
-            impl<__Server: #name + #bounds> __ipcz::#role<__Server> for #receiver {
+            impl<__Server: #name #bounds> __ipcz::#role<__Server> for #receiver {
                 async fn dispatch(
                     #server_name: #server,
                     #request: __ipcz::Request,

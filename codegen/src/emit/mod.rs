@@ -14,7 +14,7 @@ mod shape;
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{format_ident, quote};
 
-use crate::ir::{Attrs, Interface, Method, WireName};
+use crate::ir::{Attrs, Interface, Method, Receiver, WireName};
 
 /// Emits everything that `interface` stands for: its trait, proxy and receiver.
 ///
@@ -72,6 +72,20 @@ impl Emitter<'_> {
     /// What errors call a method.
     fn title(&self, method: &Method) -> String {
         format!("{}::{}", self.interface.name, method.wire_name())
+    }
+
+    /// What else a server must be, so that calls of it can move between threads.
+    fn server_bounds(&self) -> TokenStream {
+        match (self.interface.is_local, self.interface.receiver()) {
+            (true, _) => TokenStream::new(),
+            (false, Receiver::Shared) => quote!(+ ::core::marker::Send + ::core::marker::Sync),
+            (false, Receiver::Exclusive) => quote!(+ ::core::marker::Send),
+        }
+    }
+
+    /// What else a server's futures must be.
+    fn future_bounds(&self) -> Option<TokenStream> {
+        (!self.interface.is_local).then(|| quote!(+ ::core::marker::Send))
     }
 
     /// The expression of the interface's full name.

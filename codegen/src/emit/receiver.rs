@@ -19,15 +19,14 @@ impl Emitter<'_> {
     pub(super) fn receiver_methods(&self) -> TokenStream {
         let vis = &self.interface.vis;
         let (receiver, name) = (&self.receiver, &self.interface.name);
-        let (bounds, order, serve, block) = match self.interface.receiver() {
+        let (bounds, send) = (self.server_bounds(), self.future_bounds());
+        let (order, serve, block) = match self.interface.receiver() {
             Receiver::Shared => (
-                quote!(::core::marker::Send + ::core::marker::Sync),
                 " Calls start in order, and run at the same time, up to 1024 of them.",
                 quote!(serve_shared),
                 quote!(serve_shared_blocking),
             ),
             Receiver::Exclusive => (
-                quote!(::core::marker::Send),
                 " Calls run in order, one at a time. A method that waits for a call back into this very \
                  endpoint waits forever.",
                 quote!(serve_exclusive),
@@ -45,8 +44,8 @@ impl Emitter<'_> {
                 /// The client was lost, or sent a malformed request; calls that still ran are dropped.
                 #vis fn serve(
                     self,
-                    server: impl #name + #bounds,
-                ) -> impl ::core::future::Future<Output = #result> + ::core::marker::Send {
+                    server: impl #name #bounds,
+                ) -> impl ::core::future::Future<Output = #result> #send {
                     __ipcz::#serve::<Self, _>(self.end, server)
                 }
 
@@ -56,7 +55,7 @@ impl Emitter<'_> {
                 ///
                 /// # Errors
                 /// The client was lost, or sent a malformed request; calls that still ran are dropped.
-                #vis fn serve_blocking(self, server: impl #name + #bounds) -> #result {
+                #vis fn serve_blocking(self, server: impl #name #bounds) -> #result {
                     __ipcz::#block::<Self, _>(self.end, server)
                 }
             }
