@@ -12,7 +12,7 @@ use crate::error::{Disconnect, Error, ErrorKind};
 use crate::node::ConnectOptions;
 use crate::shell::ConnectionState;
 use crate::sync::lock;
-use crate::{Node, Portal};
+use crate::{Endpoint, Node, Portal};
 
 /// A connection to another node, and the portals that it started with.
 ///
@@ -72,6 +72,15 @@ impl Connection {
     pub fn take_portal(&self, index: usize) -> Result<Portal, Error> {
         let portal = lock(&self.portals).get_mut(index).and_then(Option::take);
         portal.ok_or_else(|| Error::new(ErrorKind::NoSuchPortal))
+    }
+
+    /// Makes a proxy or a receiver of the first initial portal. One side takes the proxy, the other
+    /// side the receiver of the same interface.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoSuchPortal`] if the portal was taken before.
+    pub fn bootstrap<E: Endpoint>(&self) -> Result<E, Error> {
+        self.take_portal(0).map(E::from_portal)
     }
 
     /// Who made the connection, as the kernel knows it: for connections over a path.

@@ -65,19 +65,13 @@ impl OsHandle {
 }
 
 fn sent() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::NotFound,
-        "this handle was sent and is empty now",
-    )
+    io::Error::new(io::ErrorKind::NotFound, "this handle was sent and is empty now")
 }
 
 impl fmt::Debug for OsHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.lock().as_ref() {
-            Some(fd) => f
-                .debug_tuple("OsHandle")
-                .field(&fd.as_fd().as_raw_fd())
-                .finish(),
+            Some(fd) => f.debug_tuple("OsHandle").field(&fd.as_fd().as_raw_fd()).finish(),
             None => f.write_str("OsHandle(empty)"),
         }
     }
@@ -85,9 +79,7 @@ impl fmt::Debug for OsHandle {
 
 impl From<OwnedFd> for OsHandle {
     fn from(fd: OwnedFd) -> OsHandle {
-        OsHandle {
-            fd: Mutex::new(Some(fd)),
-        }
+        OsHandle { fd: Mutex::new(Some(fd)) }
     }
 }
 
@@ -162,14 +154,8 @@ mod tests {
         assert!(handle.take().is_some());
         assert!(handle.is_empty());
         assert!(handle.take().is_none());
-        assert_eq!(
-            handle.try_clone().unwrap_err().kind(),
-            io::ErrorKind::NotFound
-        );
-        assert_eq!(
-            handle.into_fd().unwrap_err().kind(),
-            io::ErrorKind::NotFound
-        );
+        assert_eq!(handle.try_clone().unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(handle.into_fd().unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

@@ -1,1 +1,4 @@
-//! tests
+//! What the tests of ipcz share.
+
+#[path = "../support/sim/mod.rs"]
+pub mod sim;

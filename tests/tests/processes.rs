@@ -102,7 +102,10 @@ fn two_children_go_on_without_their_broker() {
     broker.kill().unwrap();
     broker.wait().unwrap();
     let lost = next().expect("a worker sees it");
-    assert!(lost.starts_with("broker lost: node ") && lost.ends_with("its process is gone"), "{lost}");
+    assert!(
+        lost.starts_with("broker lost: node ") && lost.ends_with("its process is gone"),
+        "{lost}"
+    );
     assert_eq!(next().as_deref(), Some("went on"));
     assert_eq!(next().as_deref(), Some("other side ended: the peer portal was closed"));
     assert_eq!(next(), None, "both workers end by themselves");

@@ -33,6 +33,12 @@ pub(crate) struct Introductions {
     under_way: BTreeMap<Pair, Acknowledged>,
 }
 
+impl Introductions {
+    pub(crate) fn len(&self) -> usize {
+        self.wanted.len() + self.under_way.len()
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Acknowledged {
     lesser: bool,
@@ -47,6 +53,15 @@ impl Acknowledged {
 
 fn pair_of(a: NodeName, b: NodeName) -> Pair {
     (a.min(b), a.max(b))
+}
+
+/// The other name of a pair that this name belongs to.
+fn other_of(pair: Pair, name: NodeName) -> Option<NodeName> {
+    match name {
+        _ if name == pair.0 => Some(pair.1),
+        _ if name == pair.1 => Some(pair.0),
+        _ => None,
+    }
 }
 
 impl<P: Payload> Engine<P> {
@@ -100,7 +115,20 @@ impl<P: Payload> Engine<P> {
     /// A peer is gone, and with it what was under way for it.
     pub(crate) fn forget_introductions_of(&mut self, node: NodeName) {
         self.introduction_failed(node);
-        self.introductions.under_way.retain(|pair, _| pair.0 != node && pair.1 != node);
+        let mut left = Vec::new();
+        self.introductions.under_way.retain(|&pair, acknowledged| {
+            let Some(other) = other_of(pair, node) else { return true };
+            if !*acknowledged.by(pair, other) {
+                left.push(other);
+            }
+            false
+        });
+        // Whoever has not heard of an introduction by now may never do so, and waits for it.
+        for name in left {
+            if let Some(peer) = self.connected_peer(name) {
+                self.tell(peer, NetworkMessage::IntroductionRefused(node));
+            }
+        }
     }
 
     pub(crate) fn handle_network(
@@ -163,7 +191,7 @@ impl<P: Payload> Engine<P> {
                 self.tell(first, NetworkMessage::IntroductionRefused(b));
                 self.tell(second, NetworkMessage::IntroductionRefused(a));
             }
-            // Whoever is left hears by the loss of the other's routes, or is told here.
+            // Whoever is left was told when the other was lost.
             ((Some(_), None) | (None, Some(_)) | (None, None), transports) => {
                 for transport in transports.into_iter().flat_map(|(a, b)| [a, b]) {
                     self.effects.push_back(Effect::DropTransport(transport));

@@ -18,10 +18,12 @@
 //! | two routes made one | `merge` |
 //! | connections and introductions | `peer` `connect` `broker` |
 //! | notices to applications | `trap` |
+//! | what must hold between steps | `audit` |
 //! | bounds on what peers can make a node do | `limits` |
 
 #![forbid(unsafe_code)]
 
+mod audit;
 mod broker;
 mod bypass;
 mod closing;

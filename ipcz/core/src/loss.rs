@@ -27,8 +27,11 @@ impl<P: Payload> Engine<P> {
             self.routers.remove(id.0);
             return;
         }
-        // A portal that has everything its peer ever put lost nothing.
-        if router.broken.is_none() && !router.is_complete() {
+        if router.is_complete() {
+            // It has everything that its peer ever put, and lost nothing. The `Fin` that was to
+            // come would have said as much, and proxies that it may become rely on that.
+            router.side_mut(Side::Outer).over = true;
+        } else if router.broken.is_none() {
             router.broken = Some(cause);
             router.side_mut(Side::Outer).closed = None;
             let lost = router.queue.take_unreachable();

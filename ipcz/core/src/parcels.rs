@@ -186,8 +186,10 @@ impl<P: Payload> Engine<P> {
         payload: P,
         descriptors: &[Descriptor],
     ) -> Result<(), ProtocolViolation> {
+        // First, or a portal could arrive in a parcel on its own link, and wait inside itself.
+        let end = self.find_end(peer, link);
         let portals = self.arrive(peer, descriptors)?;
-        match self.find_end(peer, link) {
+        match end {
             Some(end) => self.receive_parcel(end, sequence, Parcel { payload, portals }),
             None => {
                 self.doomed.extend(portals);

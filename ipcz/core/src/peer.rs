@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::effect::Effect;
 use crate::engine::Engine;
-use crate::ids::{EndId, LinkId, NodeName, PeerId, PortalId, Secret};
+use crate::ids::{EndId, LinkId, NodeName, PeerId, PortalId, RouterId, Secret};
 use crate::limits;
 use crate::message::{Cause, CauseKind, Message, NetworkMessage, Payload, ProtocolViolation};
 
@@ -138,7 +138,16 @@ impl<P: Payload> Engine<P> {
 
     /// Ends every connection, and closes every portal first, so that what was put still arrives.
     pub fn shut_down(&mut self) {
-        let portals: Vec<_> = self.routers.iter().map(|(key, _)| crate::RouterId(key)).collect();
+        let mut portals: std::collections::BTreeSet<_> =
+            self.routers.iter().map(|(key, _)| RouterId(key)).collect();
+        for peer in self.peers.values() {
+            // What stands for another node's portals is cut: it cannot say what was put into those.
+            if let PeerState::Greeting { held, .. } = &peer.state {
+                for portal in held {
+                    portals.remove(portal);
+                }
+            }
+        }
         for portal in portals {
             self.close_terminal(portal);
         }

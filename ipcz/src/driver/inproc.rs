@@ -6,7 +6,8 @@
 //! these frames too, and `transmit` returns at once. So nested transmits neither recurse through
 //! the same transport twice nor reorder anything.
 //!
-//! Attachments are moved as they are: a transport stays the same object.
+//! Attachments are moved as they are: a transport stays the same object. Nothing collects
+//! transports that were sent into each other and lost, as the kernel does with sockets.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -34,10 +35,7 @@ impl InProcDriver {
 impl Driver for InProcDriver {
     fn create_transports(&self) -> io::Result<(Box<dyn Transport>, Box<dyn Transport>)> {
         let (a, b) = (Arc::new(Delivery::default()), Arc::new(Delivery::default()));
-        let one = InProcTransport {
-            mine: Arc::clone(&a),
-            peers: Arc::clone(&b),
-        };
+        let one = InProcTransport { mine: Arc::clone(&a), peers: Arc::clone(&b) };
         let two = InProcTransport { mine: b, peers: a };
         Ok((Box::new(one), Box::new(two)))
     }
@@ -78,8 +76,7 @@ fn can_attach(attachment: &Attachment) -> bool {
         Attachment::Region(_) => true,
         Attachment::Transport(transport) => {
             let any: &dyn Any = &**transport;
-            any.downcast_ref::<InProcTransport>()
-                .is_some_and(|it| !it.mine.is_activated())
+            any.downcast_ref::<InProcTransport>().is_some_and(|it| !it.mine.is_activated())
         }
     }
 }

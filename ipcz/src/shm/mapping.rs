@@ -89,11 +89,7 @@ impl Mapping {
         let mapped = self.len();
         match offset.checked_add(len) {
             Some(end) if end <= mapped => Ok(self.raw.as_mut_ptr().wrapping_add(offset)),
-            _ => Err(OutOfBounds {
-                offset,
-                len,
-                mapped,
-            }),
+            _ => Err(OutOfBounds { offset, len, mapped }),
         }
     }
 }

@@ -105,10 +105,7 @@ impl Region {
     /// # Errors
     /// What the system said, usually that the process is out of descriptors.
     pub fn try_clone(&self) -> io::Result<Region> {
-        Ok(Region {
-            fd: self.fd.try_clone()?,
-            num_bytes: self.num_bytes,
-        })
+        Ok(Region { fd: self.fd.try_clone()?, num_bytes: self.num_bytes })
     }
 
     /// Maps all of it, for reading and writing.
@@ -167,11 +164,7 @@ mod tests {
         let mapping = Region::new(10).unwrap().map().unwrap();
         assert_eq!(mapping.len(), 10);
         mapping.copy_in(10, b"").unwrap();
-        let expected = OutOfBounds {
-            offset: 8,
-            len: 3,
-            mapped: 10,
-        };
+        let expected = OutOfBounds { offset: 8, len: 3, mapped: 10 };
         assert_eq!(mapping.copy_in(8, b"abc"), Err(expected));
         assert!(mapping.copy_out(usize::MAX, &mut [0; 2]).is_err());
         assert!(mapping.copy_out(11, &mut []).is_err());
@@ -193,10 +186,7 @@ mod tests {
         assert!(matches!(refused(shrinkable), RegionError::NotSealed));
         let unsealed = memfd(10, SealFlags::GROW | SealFlags::SHRINK);
         assert!(matches!(refused(unsealed), RegionError::NotSealed));
-        assert!(matches!(
-            refused(memfd(0, size_seals())),
-            RegionError::BadSize
-        ));
+        assert!(matches!(refused(memfd(0, size_seals())), RegionError::BadSize));
         let constant = memfd(10, size_seals() | SealFlags::WRITE);
         assert!(matches!(refused(constant), RegionError::NotWritable));
     }

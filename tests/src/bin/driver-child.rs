@@ -33,6 +33,7 @@ fn main() {
         Some("descriptors") => descriptors().into_keys().for_each(|fd| println!("{fd}")),
         Some("audit") => audit(),
         Some("crowd") => crowd(),
+        Some("flow") => flow(),
         Some("idle") => loop {
             std::thread::park();
         },
@@ -169,6 +170,25 @@ fn crowd() {
     println!("frames: {}", keeper.frames.lock().unwrap().len());
     keeper.frames.lock().unwrap().clear();
     println!("leaked: {}", descriptors().len() - before);
+}
+
+/// Has fewer descriptors left than are under way, but enough for what it has not yet handled.
+fn flow() {
+    let driver = UnixDriver::new().unwrap();
+    let keeper = Arc::new(Keeper::default());
+    let (a, b) = driver.create_transports().unwrap();
+    b.activate(keeper.clone()).unwrap();
+    let before = descriptors().len();
+    for _ in 0..60 {
+        a.transmit(&mut VecDeque::from([handles(10)])).unwrap();
+    }
+    limit_descriptors(before + 100).unwrap();
+    let mut arrived = 0;
+    while arrived < 60 && keeper.closed.lock().unwrap().is_none() {
+        driver.pump().unwrap().wait(None).unwrap();
+        arrived += keeper.frames.lock().unwrap().drain(..).count();
+    }
+    println!("arrived: {arrived}");
 }
 
 fn limit_descriptors(count: usize) -> io::Result<()> {

@@ -89,7 +89,8 @@ fn ping(parent: &Connection, portal: &Portal) -> Outcome {
         if back.bytes() != round.to_le_bytes() {
             return Err("an answer out of turn".into());
         }
-        let direct = matches!(portal.route(), Route::Remote(name) if Some(name) != parent.peer_name());
+        let direct =
+            matches!(portal.route(), Route::Remote(name) if Some(name) != parent.peer_name());
         if direct && !told_link {
             told_link = true;
             println!("linked");

@@ -146,6 +146,19 @@ pub(crate) fn pump_until(driver: &dyn Driver, what: &str, done: impl Fn() -> boo
     }
 }
 
+/// Lets other threads run until `done`, without pumping. A failure ends the process: a panic here
+/// would wait for threads that wait for this one.
+pub(crate) fn yield_until(what: &str, done: impl Fn() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !done() {
+        if Instant::now() > deadline {
+            eprintln!("waited in vain for: {what}");
+            std::process::abort();
+        }
+        std::thread::yield_now();
+    }
+}
+
 /// Pumps until `end` has `count` frames, and takes them.
 pub(crate) fn receive(driver: &dyn Driver, end: &End, count: usize) -> Vec<Frame> {
     pump_until(driver, "frames", || end.seen.num_frames() >= count);

@@ -28,7 +28,7 @@ macro_rules! conformance {
                 a_transport_travels_with_what_was_sent_into_it
                 a_transport_lost_on_the_way_closes
                 a_region_is_shared
-                empty_handles_and_active_transports_are_refused;
+                active_transports_are_refused;
             closing: a_drop_shows_after_all_that_was_sent
                 a_deactivation_shows_after_all_that_was_sent
                 closing_is_told_once
@@ -36,7 +36,8 @@ macro_rules! conformance {
                 a_handler_may_deactivate
                 nothing_is_told_without_activation;
             threads: handler_calls_never_overlap
-                a_deactivation_elsewhere_waits_for_the_handler;
+                a_deactivation_elsewhere_waits_for_the_handler
+                a_deactivation_may_come_at_any_time;
         ], alone [
             attachments: no_descriptor_is_leaked;
         ]

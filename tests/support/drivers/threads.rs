@@ -35,9 +35,7 @@ pub(crate) fn handler_calls_never_overlap(driver: &dyn Driver) {
             }
         }
         let joined = senders.map(|sender| sender.join());
-        while b.seen.num_frames() < 2 * FRAMES && driver.pump().is_some() {
-            thread::yield_now();
-        }
+        yield_until("all frames", || b.seen.num_frames() >= 2 * FRAMES);
         done.store(true, Ordering::SeqCst);
         if let Some(pump) = driver.pump() {
             pump.interrupt();
@@ -90,4 +88,36 @@ pub(crate) fn a_deactivation_elsewhere_waits_for_the_handler(driver: &dyn Driver
         leave.send(()).unwrap();
     });
     assert_eq!(told.try_iter().collect::<Vec<_>>(), ["left", "closed"]);
+}
+
+/// Both ends send, one thread pumps, and one end is deactivated in the middle of it.
+pub(crate) fn a_deactivation_may_come_at_any_time(driver: &dyn Driver) {
+    for round in 0..100 {
+        let (a, b) = connected(driver);
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for end in [&a, &b] {
+                scope.spawn(move || {
+                    let frame = || Frame { body: vec![0; 5_000], ..numbered(0) };
+                    while end.try_send([frame()]).is_ok() {
+                        thread::yield_now();
+                    }
+                });
+            }
+            if let Some(pump) = driver.pump() {
+                scope.spawn(|| {
+                    while !over.load(Ordering::SeqCst) {
+                        pump.wait(None).unwrap();
+                    }
+                });
+            }
+            yield_until("some frames", || b.seen.num_frames() >= round % 10);
+            b.transport.deactivate();
+            yield_until("both closes", || a.seen.closed().is_some() && b.seen.closed().is_some());
+            over.store(true, Ordering::SeqCst);
+            driver.pump().inspect(|pump| pump.interrupt());
+        });
+        assert_eq!(a.seen.closed(), Some(TransportClosed::PeerGone));
+        assert_eq!(b.seen.closed(), Some(TransportClosed::Deactivated));
+    }
 }

@@ -22,6 +22,11 @@ pub(crate) struct Raw {
 impl Raw {
     pub(crate) fn new(driver: &Arc<UnixDriver>) -> Raw {
         let (socket, other) = UnixStream::pair().unwrap();
+        Raw::over(driver, socket, other)
+    }
+
+    /// Two connected sockets, of which `other` becomes the transport.
+    pub(crate) fn over(driver: &Arc<UnixDriver>, socket: UnixStream, other: UnixStream) -> Raw {
         let end = End::new(driver.transport(other.into()).unwrap());
         end.activate();
         let driver = Arc::clone(driver);

@@ -106,6 +106,11 @@ fn a_process_out_of_descriptors_loses_the_transport_and_no_more() {
 }
 
 #[test]
+fn handles_are_handed_out_before_more_are_taken() {
+    assert_eq!(run(child("flow")), "arrived: 60\n");
+}
+
+#[test]
 fn the_connection_is_taken_once() {
     assert_eq!(spawned(child("take-twice")), "first: true\nsecond: AlreadyTaken\n");
 }

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use ipcz::{Connection, Endpoint, Node, OsHandle};
 
-use crate::services::{Counter, CounterReceiver, Counts, Position, ProgressProxy, RoundTrips};
+use crate::services::{
+    CountError, Counter, CounterReceiver, Counts, Position, ProgressProxy, RoundTrips,
+};
 use crate::tally::Tally;
 
 pub(crate) const ROLE: &str = "B";
@@ -37,17 +39,18 @@ pub(crate) fn run() -> Result<(), ipcz::Error> {
 }
 
 impl Counter for CounterServer {
-    async fn count(&self, file: OsHandle, progress: ProgressProxy) -> Result<Counts, String> {
-        let file = file.into_fd().map(File::from).map_err(|error| error.to_string())?;
+    async fn count(&self, file: OsHandle, progress: ProgressProxy) -> Result<Counts, CountError> {
+        let file = file.into_fd().map(File::from).map_err(in_words)?;
         let counts = self.read_through(file, &progress)?;
         *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
         Ok(counts)
     }
 
-    async fn compare(&self, socket: OsHandle) -> Result<RoundTrips, String> {
-        let socket = socket.into_fd().map(UnixStream::from).map_err(|error| error.to_string())?;
+    async fn compare(&self, socket: OsHandle) -> Result<RoundTrips, CountError> {
+        let socket = socket.into_fd().map(UnixStream::from).map_err(in_words)?;
         let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let progress = progress.as_ref().ok_or("nothing was counted before")?;
+        let progress =
+            progress.as_ref().ok_or_else(|| CountError("nothing was counted before".into()))?;
         time_both(progress, socket)
     }
 
@@ -58,26 +61,26 @@ impl Counter for CounterServer {
 }
 
 impl CounterServer {
-    fn read_through(&self, mut file: File, progress: &ProgressProxy) -> Result<Counts, String> {
+    fn read_through(&self, mut file: File, progress: &ProgressProxy) -> Result<Counts, CountError> {
         let total = file.metadata().map_or(0, |data| if data.is_file() { data.len() } else { 0 });
         let mut tally = Tally::default();
         let mut chunk = vec![0; CHUNK];
         let mut reported = Instant::now();
-        let report = |done| progress.update(done, total).wait().map_err(|error| error.to_string());
+        let report = |done| progress.update(done, total).wait().map_err(in_words);
         report(0)?;
         loop {
             let length = match file.read(&mut chunk) {
                 Ok(0) => break,
                 Ok(length) => length,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(format!("cannot read: {error}")),
+                Err(error) => return Err(CountError(format!("cannot read: {error}"))),
             };
             tally.add(&chunk[..length]);
             if reported.elapsed() >= BETWEEN_REPORTS {
                 report(tally.bytes())?;
                 reported = Instant::now();
                 if let Some(why) = self.parent.ended() {
-                    return Err(format!("nobody waits for the result: {why}"));
+                    return Err(CountError(format!("nobody waits for the result: {why}")));
                 }
             }
         }
@@ -87,27 +90,31 @@ impl CounterServer {
 }
 
 /// Times both ways in turn, so that whatever else the machine does hits them alike.
-fn time_both(progress: &ProgressProxy, mut socket: UnixStream) -> Result<RoundTrips, String> {
+fn time_both(progress: &ProgressProxy, mut socket: UnixStream) -> Result<RoundTrips, CountError> {
     let mut typed = Vec::new();
     let mut raw = Vec::new();
     let mut buffer = [0; MESSAGE];
     for _ in 0..BATCHES {
         for number in 0..ROUNDS_PER_BATCH as u64 {
             let start = Instant::now();
-            let back = progress.echo(number).wait().map_err(|error| error.to_string())?;
+            let back = progress.echo(number).wait().map_err(in_words)?;
             typed.push(start.elapsed());
             if back != number {
-                return Err(format!("{number} came back as {back}"));
+                return Err(CountError(format!("{number} came back as {back}")));
             }
         }
         for _ in 0..ROUNDS_PER_BATCH {
             let start = Instant::now();
             let round = socket.write_all(&buffer).and_then(|()| socket.read_exact(&mut buffer));
-            round.map_err(|error| format!("the socket to C: {error}"))?;
+            round.map_err(in_words)?;
             raw.push(start.elapsed());
         }
     }
     Ok(RoundTrips { typed_ns: median(typed), socketpair_ns: median(raw) })
+}
+
+fn in_words(error: impl std::fmt::Display) -> CountError {
+    CountError(error.to_string())
 }
 
 fn median(mut times: Vec<Duration>) -> u64 {

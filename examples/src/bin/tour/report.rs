@@ -53,9 +53,8 @@ impl Scene {
         self.say(&format!("\nTopology {when}:"));
         for (own, position) in names {
             let peers = position.peers.iter();
-            let peers: Vec<_> = peers
-                .map(|(name, routes)| format!("{} ({routes} routes)", letter(name)))
-                .collect();
+            let peers: Vec<_> =
+                peers.map(|(name, routes)| format!("{} ({routes} routes)", letter(name))).collect();
             self.say(&format!(
                 "  {own} = node {}: linked to {}; {} proxies",
                 position.name,

@@ -12,6 +12,18 @@ pub(crate) struct Counts {
     pub(crate) sha256: [u8; 32],
 }
 
+/// Why B could not do what it was asked to, in words.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CountError(pub(crate) String);
+
+impl std::fmt::Display for CountError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "B could not go on: {}", self.0)
+    }
+}
+
+impl std::error::Error for CountError {}
+
 /// Where a process stands in the network, as it reports itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Position {
@@ -44,10 +56,10 @@ pub(crate) struct Loss {
 #[ipcz::interface(name = "tour.Counter")]
 pub(crate) trait Counter {
     /// Counts what is in `file`. `progress` is an endpoint: it is called directly, wherever it is.
-    async fn count(&self, file: OsHandle, progress: ProgressProxy) -> Result<Counts, String>;
+    async fn count(&self, file: OsHandle, progress: ProgressProxy) -> Result<Counts, CountError>;
     /// Times calls to the endpoint that the last count reported to, and a socket that leads to the
     /// same process.
-    async fn compare(&self, socket: OsHandle) -> Result<RoundTrips, String>;
+    async fn compare(&self, socket: OsHandle) -> Result<RoundTrips, CountError>;
     /// Where B stands.
     async fn position(&self) -> Position;
 }

@@ -1,7 +1,6 @@
 //! Attachments as descriptors, both ways.
 
 use std::any::Any;
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
@@ -44,11 +43,7 @@ pub(super) fn unpack(incoming: Incoming, poller: &Arc<Poller>) -> Result<Frame, 
         .zip(incoming.fds)
         .map(|(kind, fd)| unpack_one(Kind::decode(kind)?, fd, poller))
         .collect();
-    Ok(Frame {
-        head: incoming.head,
-        body: incoming.body,
-        attachments: attachments?,
-    })
+    Ok(Frame { head: incoming.head, body: incoming.body, attachments: attachments? })
 }
 
 fn unpack_one(kind: Kind, fd: OwnedFd, poller: &Arc<Poller>) -> Result<Attachment, &'static str> {
@@ -64,15 +59,4 @@ fn unpack_one(kind: Kind, fd: OwnedFd, poller: &Arc<Poller>) -> Result<Attachmen
             Attachment::Transport(Box::new(UnixTransport::new(fd, Arc::clone(poller))))
         }
     })
-}
-
-/// Takes a descriptor for a transport if it can be one.
-pub(super) fn transport(fd: OwnedFd, poller: &Arc<Poller>) -> io::Result<UnixTransport> {
-    if !socket::is_stream_socket(fd.as_fd()) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "a transport needs a connected Unix-domain stream socket",
-        ));
-    }
-    Ok(UnixTransport::new(fd, Arc::clone(poller)))
 }

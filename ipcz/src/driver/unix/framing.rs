@@ -66,24 +66,7 @@ impl Header {
 
     /// Reads a header; the error says which rule it breaks.
     pub(super) fn decode(bytes: [u8; HEADER_BYTES]) -> Result<Header, &'static str> {
-        let [
-            m0,
-            m1,
-            m2,
-            m3,
-            h0,
-            h1,
-            h2,
-            h3,
-            b0,
-            b1,
-            b2,
-            b3,
-            n0,
-            n1,
-            z0,
-            z1,
-        ] = bytes;
+        let [m0, m1, m2, m3, h0, h1, h2, h3, b0, b1, b2, b3, n0, n1, z0, z1] = bytes;
         let header = Header {
             head_bytes: u32::from_le_bytes([h0, h1, h2, h3]) as usize,
             body_bytes: u32::from_le_bytes([b0, b1, b2, b3]) as usize,
@@ -120,11 +103,7 @@ mod tests {
 
     #[test]
     fn headers_survive_the_way() {
-        let small = Header {
-            head_bytes: 1,
-            body_bytes: 0x0203_0405,
-            attachments: 0x0607,
-        };
+        let small = Header { head_bytes: 1, body_bytes: 0x0203_0405, attachments: 0x0607 };
         let bytes = small.encode();
         assert_eq!(bytes, *b"ipcz\x01\0\0\0\x05\x04\x03\x02\x07\x06\0\0");
         for header in [small, LARGEST] {

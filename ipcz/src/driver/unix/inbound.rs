@@ -16,6 +16,10 @@ const DIRECT_BYTES: usize = 16 << 10;
 /// The most that one system call reads to where it belongs.
 const WINDOW_BYTES: usize = 256 << 10;
 
+/// After this many descriptors, those that came are handed out, for the handler to use and close,
+/// before more are taken.
+const FD_BUDGET: usize = 64;
+
 /// A whole frame as it came: nothing of it has been looked into.
 pub(super) struct Incoming {
     pub(super) head: Vec<u8>,
@@ -61,12 +65,7 @@ struct Partial {
 
 impl Partial {
     fn new(size: Header) -> Partial {
-        Partial {
-            size,
-            kinds: Vec::new(),
-            head: Vec::new(),
-            body: Vec::new(),
-        }
+        Partial { size, kinds: Vec::new(), head: Vec::new(), body: Vec::new() }
     }
 
     /// Takes what of `bytes` belongs to this frame.
@@ -112,8 +111,8 @@ impl Decoder {
         scratch: &mut [u8],
         sink: &mut Sink<'_>,
     ) -> ReadEnd {
-        let mut total = 0;
-        while total < READ_BUDGET {
+        let (mut total, mut total_fds) = (0, 0);
+        while total < READ_BUDGET && total_fds < FD_BUDGET {
             let filled = self.frame.as_ref().map_or(0, |frame| frame.body.len());
             let window = self.open_window();
             let (window_bytes, room) = (window.len(), window.len() + scratch.len());
@@ -128,6 +127,9 @@ impl Decoder {
                         "descriptors were lost on the way (out of descriptors here?)",
                     );
                 }
+                Ok(received) if received.foreign_control => {
+                    return ReadEnd::Violation("the socket reports more than descriptors");
+                }
                 Ok(received) if received.num_bytes == 0 => return ReadEnd::Eof,
                 Ok(_) => {}
                 Err(Errno::AGAIN) => return ReadEnd::Pause,
@@ -135,6 +137,7 @@ impl Decoder {
                 Err(errno) => return ReadEnd::Os(errno),
             }
             let came_with_fds = !fds.is_empty();
+            total_fds += fds.len();
             self.fds.append(&mut fds);
             let rest = &scratch[..num_bytes.saturating_sub(window_bytes)];
             if let Err(rule) = self.feed(rest, sink) {

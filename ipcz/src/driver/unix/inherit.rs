@@ -25,9 +25,9 @@ pub(super) fn make_inheritable_in_child(command: &mut Command, fd: OwnedFd) {
     let clear = move || Ok(rustix::io::fcntl_setfd(&fd, FdFlags::empty())?);
     // SAFETY: `clear` runs in the child between `fork` and `exec`. It makes one `fcntl` system
     // call, which POSIX lists as async-signal-safe; it takes no lock, allocates nothing (an error
-    // is made of a bare error number) and touches no memory but the number of the descriptor, which it
-    // owns and which the fork duplicated. `fd` is 3 or above, so that setting up the
-    // standard streams does not replace it.
+    // is made of a bare error number) and touches no memory but the number of the descriptor, which
+    // it owns and which the fork duplicated. `fd` is 3 or above, so that setting up the standard
+    // streams does not replace it.
     unsafe { command.pre_exec(clear) };
 }
 
@@ -35,9 +35,9 @@ pub(super) fn make_inheritable_in_child(command: &mut Command, fd: OwnedFd) {
 /// it close-on-exec.
 pub(super) fn adopt(ticket: Ticket) -> Result<OwnedFd, FromParentError> {
     let number = ticket.fd;
-    // SAFETY: a ticket's number is never negative. Until all checks below are passed, the borrow is used only for
-    // system calls that read properties and act on nothing: should the number not be open, or be
-    // closed meanwhile, they fail or describe another file. It ends with this function.
+    // SAFETY: a ticket's number is never negative. Until all checks below are passed, the borrow is
+    // used only for system calls that read properties and act on nothing: should the number not be
+    // open, or be closed meanwhile, they fail or describe another file. It ends with this function.
     let fd = unsafe { BorrowedFd::borrow_raw(number) };
     let stat = rustix::fs::fstat(fd).map_err(|_| FromParentError::NotOpen(number))?;
     if !FileType::from_raw_mode(stat.st_mode).is_socket() {

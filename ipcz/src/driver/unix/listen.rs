@@ -78,11 +78,7 @@ impl Listener {
         let path = path.to_path_buf();
         let bound = Bound { path, id };
         socket.set_nonblocking(true)?;
-        Ok(Listener {
-            socket,
-            bound,
-            poller: PollerRef(poller),
-        })
+        Ok(Listener { socket, bound, poller: PollerRef(poller) })
     }
 
     /// Where this listens.

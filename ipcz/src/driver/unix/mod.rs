@@ -31,7 +31,7 @@ mod transport;
 
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::Arc;
@@ -67,8 +67,13 @@ impl UnixDriver {
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] if it is something else; it is closed then.
     pub fn transport(&self, socket: OwnedFd) -> io::Result<Box<dyn Transport>> {
-        let transport = attachment::transport(socket, &self.poller)?;
-        Ok(Box::new(transport))
+        if !socket::is_stream_socket(socket.as_fd()) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a transport needs a connected Unix-domain stream socket",
+            ));
+        }
+        Ok(self.wrap(socket))
     }
 
     /// Runs `command` with one end of a new connection, which it takes with [`from_parent`].
@@ -82,7 +87,7 @@ impl UnixDriver {
     /// What the system said; nothing is left behind.
     pub fn spawn(&self, command: Command) -> io::Result<(Child, Box<dyn Transport>)> {
         let (child, socket) = spawn::spawn(command)?;
-        Ok((child, self.transport(socket)?))
+        Ok((child, self.wrap(socket)))
     }
 
     /// Waits for connections at `path`; see [`Listener`].
@@ -101,15 +106,19 @@ impl UnixDriver {
     /// Nobody listens there. The text names the path and says why.
     pub fn connect(&self, path: impl AsRef<Path>) -> io::Result<(Box<dyn Transport>, Credentials)> {
         let (socket, credentials) = listen::connect(path.as_ref())?;
-        Ok((self.transport(socket)?, credentials))
+        Ok((self.wrap(socket), credentials))
+    }
+
+    /// A transport of a socket that is known to be of the right kind.
+    fn wrap(&self, socket: OwnedFd) -> Box<dyn Transport> {
+        Box::new(UnixTransport::new(socket, Arc::clone(&self.poller)))
     }
 }
 
 impl Driver for UnixDriver {
     fn create_transports(&self) -> io::Result<(Box<dyn Transport>, Box<dyn Transport>)> {
         let (one, two) = socket::pair()?;
-        let wrap = |socket| Box::new(UnixTransport::new(socket, Arc::clone(&self.poller)));
-        Ok((wrap(one), wrap(two)))
+        Ok((self.wrap(one), self.wrap(two)))
     }
 
     fn allocate_region(&self, num_bytes: usize) -> io::Result<Region> {

@@ -32,18 +32,8 @@ impl Outgoing {
             body_bytes: body.len(),
             attachments: attachments.len(),
         };
-        let (kinds, fds) = attachments
-            .into_iter()
-            .map(|(kind, fd)| (kind as u8, fd))
-            .unzip();
-        Outgoing {
-            header: header.encode(),
-            kinds,
-            head,
-            body,
-            sent: 0,
-            fds,
-        }
+        let (kinds, fds) = attachments.into_iter().map(|(kind, fd)| (kind as u8, fd)).unzip();
+        Outgoing { header: header.encode(), kinds, head, body, sent: 0, fds }
     }
 
     fn len(&self) -> usize {
@@ -104,11 +94,7 @@ struct Pieces<'a> {
 
 impl<'a> Pieces<'a> {
     fn new() -> Self {
-        Pieces {
-            slices: [IoSlice::new(&[]); MAX_PIECES],
-            len: 0,
-            num_bytes: 0,
-        }
+        Pieces { slices: [IoSlice::new(&[]); MAX_PIECES], len: 0, num_bytes: 0 }
     }
 
     fn push(&mut self, bytes: &'a [u8]) {

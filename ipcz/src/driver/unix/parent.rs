@@ -132,8 +132,7 @@ pub fn from_parent() -> Result<OwnedFd, FromParentError> {
 fn read_ticket() -> Result<Ticket, FromParentError> {
     let text = env::var_os(PARENT_VARIABLE).ok_or(FromParentError::NotSpawned)?;
     let text = text.to_string_lossy();
-    text.parse()
-        .map_err(|()| FromParentError::Malformed(text.chars().take(100).collect()))
+    text.parse().map_err(|()| FromParentError::Malformed(text.chars().take(100).collect()))
 }
 
 #[cfg(test)]
@@ -142,11 +141,7 @@ mod tests {
 
     #[test]
     fn tickets_survive_the_environment() {
-        let ticket = Ticket {
-            fd: 7,
-            device: 8,
-            inode: u64::MAX,
-        };
+        let ticket = Ticket { fd: 7, device: 8, inode: u64::MAX };
         assert_eq!(ticket.to_string().parse(), Ok(ticket));
     }
 

@@ -29,6 +29,9 @@ const EVENTS_A_WAIT: usize = 64;
 /// How much of a stream one system call reads when nothing is known of it.
 const SCRATCH_BYTES: usize = 64 << 10;
 
+/// A longer timeout ends early: the system call counts milliseconds in 31 bits.
+const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// How long to leave a transport alone for which the system had no memory or descriptors.
 const RETRY_AFTER: Duration = Duration::from_millis(5);
 
@@ -103,10 +106,9 @@ impl Poller {
 
     /// Sleeps until there are events, and serves them.
     fn sleep_and_serve(&self, timeout: Option<Duration>, scratch: &mut [u8]) -> io::Result<()> {
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = timeout.map(|timeout| Instant::now() + timeout.min(LONGEST_SLEEP));
         let mut space = [MaybeUninit::uninit(); EVENTS_A_WAIT];
         loop {
-            // What does not fit a time specification is as good as for ever.
             let left = deadline
                 .map(|deadline| deadline.saturating_duration_since(Instant::now()))
                 .and_then(|left| Timespec::try_from(left).ok());

@@ -23,6 +23,8 @@ pub(super) struct Received {
     pub(super) num_bytes: usize,
     /// Descriptors were sent but did not all arrive.
     pub(super) fds_lost: bool,
+    /// The kernel added something that nobody here asks it for.
+    pub(super) foreign_control: bool,
 }
 
 /// Makes two sockets connected to each other.
@@ -78,15 +80,29 @@ pub(super) fn receive(
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS_A_MESSAGE))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let got = retry_on_intr(|| rustix::net::recvmsg(socket, parts, &mut control, flags))?;
-    for message in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(received) = message {
-            fds.extend(received);
-        }
-    }
     Ok(Received {
         num_bytes: got.bytes,
         fds_lost: got.flags.contains(ReturnFlags::CTRUNC),
+        foreign_control: !take_fds(&mut control, fds),
     })
+}
+
+/// Takes the descriptors out of `control`; whether there was nothing else.
+///
+/// Whoever holds a duplicate of a socket can have the kernel add credentials or a descriptor for the
+/// sender (`SO_PASSPIDFD`) to everything that is received here. Such a descriptor is of a type that
+/// is not reported, so it would stay open unseen with every message. It comes last, which is how it is
+/// noticed: something is left, but nothing that is known.
+fn take_fds(control: &mut RecvAncillaryBuffer<'_>, fds: &mut VecDeque<OwnedFd>) -> bool {
+    let mut nothing_else = true;
+    let mut messages = control.drain();
+    while messages.size_hint().1 != Some(0) {
+        match messages.next() {
+            Some(RecvAncillaryMessage::ScmRights(received)) => fds.extend(received),
+            _ => nothing_else = false,
+        }
+    }
+    nothing_else
 }
 
 /// Ends both directions. What was sent before still arrives.

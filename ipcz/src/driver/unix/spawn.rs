@@ -13,11 +13,7 @@ pub(super) fn spawn(mut command: Command) -> io::Result<(Child, OwnedFd)> {
     let (ours, childs) = socket::pair()?;
     let childs = above_standard_streams(childs)?;
     let stat = rustix::fs::fstat(&childs)?;
-    let ticket = Ticket {
-        fd: childs.as_raw_fd(),
-        device: stat.st_dev,
-        inode: stat.st_ino,
-    };
+    let ticket = Ticket { fd: childs.as_raw_fd(), device: stat.st_dev, inode: stat.st_ino };
     command.env(PARENT_VARIABLE, ticket.to_string());
     inherit::make_inheritable_in_child(&mut command, childs);
     let child = command.spawn()?;

@@ -137,10 +137,7 @@ impl Core {
         if matches!(flushed, Flushed::Exhausted) {
             self.poller.retry_soon(self);
         }
-        let interest = Interest {
-            write,
-            ..out.interest
-        };
+        let interest = Interest { write, ..out.interest };
         let watched = self.watch(out, interest);
         let why = match (flushed, watched) {
             (Flushed::Failed(errno), _) => reason(errno),
@@ -157,10 +154,7 @@ impl Core {
         out.closed.get_or_insert(why);
         out.queue = SendQueue::default();
         out.waiting = false;
-        let interest = Interest {
-            write: false,
-            ..out.interest
-        };
+        let interest = Interest { write: false, ..out.interest };
         // Less to report never fails, and if it did, the pump would find nothing to do.
         let _ = self.watch(out, interest);
         socket::shut_down(&self.socket);
@@ -222,10 +216,7 @@ impl Core {
     fn activate(self: &Arc<Self>, handler: Arc<dyn TransportHandler>) -> io::Result<()> {
         self.delivery.activate(handler)?;
         let mut out = lock(&self.out);
-        let interest = Interest {
-            read: true,
-            ..out.interest
-        };
+        let interest = Interest { read: true, ..out.interest };
         let watched = self.watch(&mut out, interest);
         drop(out);
         if watched.is_err() {
@@ -260,9 +251,7 @@ impl UnixTransport {
             inbound: Mutex::default(),
             delivery: Delivery::default(),
         };
-        UnixTransport {
-            core: Arc::new(core),
-        }
+        UnixTransport { core: Arc::new(core) }
     }
 
     /// Gives the socket up, for sending it. A transport with bytes still queued arrives closed,

@@ -1,0 +1,117 @@
+//! Runs the simulator over many seeds, or one and shows it.
+//!
+//! ```text
+//! sim --seeds A..B [--nodes N] [--steps M] [--hostile]
+//! sim --seed S --trace [--nodes N] [--steps M] [--hostile]
+//! ```
+
+use std::process::ExitCode;
+
+use ipcz_tests::sim::run::{Outcome, run_seed, shrink};
+use ipcz_tests::sim::schedule::{Profile, Wanted};
+use ipcz_tests::sim::{World, run};
+
+/// Failing seeds after which it is pointless to go on.
+const ENOUGH: u64 = 10;
+
+struct Options {
+    seeds: std::ops::Range<u64>,
+    trace: bool,
+    wanted: Wanted,
+}
+
+fn main() -> ExitCode {
+    let options = match parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(what) => {
+            eprintln!(
+                "{what}\nusage: sim --seeds A..B | --seed S [--trace] [--nodes N] [--steps M] [--hostile]"
+            );
+            return ExitCode::from(2);
+        }
+    };
+    std::panic::set_hook(Box::new(|_| {}));
+    if options.trace { show(&options) } else { search(&options) }
+}
+
+fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
+    let mut options = Options { seeds: 0..1000, trace: false, wanted: Wanted::default() };
+    fn number<T: std::str::FromStr>(text: Option<String>) -> Result<T, String> {
+        let text = text.ok_or("a number is missing")?;
+        text.parse().map_err(|_| format!("{text} is not a number"))
+    }
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--seeds" => {
+                let range = args.next().ok_or("--seeds A..B")?;
+                let (from, to) = range.split_once("..").ok_or("--seeds A..B")?;
+                options.seeds = number(Some(from.into()))?..number(Some(to.into()))?;
+            }
+            "--seed" => {
+                let seed = number(args.next())?;
+                options.seeds = seed..seed + 1;
+            }
+            "--nodes" => options.wanted.nodes = Some(number::<u8>(args.next())?.clamp(1, 64)),
+            "--steps" => options.wanted.steps = Some(number(args.next())?),
+            "--hostile" => options.wanted.hostile = true,
+            "--trace" => options.trace = true,
+            other => return Err(format!("{other} is not an option")),
+        }
+    }
+    Ok(options)
+}
+
+fn search(options: &Options) -> ExitCode {
+    let (mut seeds, mut steps, mut violations) = (0, 0, 0);
+    for seed in options.seeds.clone() {
+        let outcome = run_seed(seed, options.wanted);
+        seeds += 1;
+        steps += outcome.trace.len();
+        if outcome.violation.is_some() {
+            violations += 1;
+            report(seed, options, &outcome);
+        }
+        if violations >= ENOUGH {
+            break;
+        }
+    }
+    println!("{seeds} seeds, {steps} steps, {violations} violations");
+    if violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn start(seed: u64, options: &Options) -> World {
+    Profile::of_seed(seed, options.wanted).world(seed)
+}
+
+fn report(seed: u64, options: &Options, outcome: &Outcome) {
+    let shrunk = shrink(&start(seed, options), outcome);
+    for violation in [&outcome.violation, &shrunk.violation].into_iter().flatten() {
+        println!("seed {seed}: {}: {}", violation.invariant, violation.detail);
+    }
+    println!("seed {seed}: {} steps, {} after shrinking:", outcome.trace.len(), shrunk.trace.len());
+    for step in &shrunk.trace {
+        println!("    {step}");
+    }
+}
+
+/// Replays one seed and prints the routes after each step.
+fn show(options: &Options) -> ExitCode {
+    let seed = options.seeds.start;
+    let outcome = run_seed(seed, options.wanted);
+    let mut world = start(seed, options);
+    for (index, step) in outcome.trace.iter().enumerate() {
+        println!("{index:5} {step}");
+        let applied = run::caught(|| world.apply(step).map(|_| ()));
+        print!("{}", world.routes());
+        if applied.is_some() {
+            break;
+        }
+    }
+    match &outcome.violation {
+        None => ExitCode::SUCCESS,
+        Some(violation) => {
+            println!("seed {seed}: {}: {}", violation.invariant, violation.detail);
+            ExitCode::FAILURE
+        }
+    }
+}

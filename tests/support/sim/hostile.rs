@@ -1,0 +1,220 @@
+//! A node that says anything.
+//!
+//! It runs an engine like every other, so it has routes to spoil; besides, it sends messages that
+//! are made up of what it has seen: links, secrets, keys and names, put together in new ways. It
+//! cannot know what it was never told.
+
+use ipcz_core::{
+    Accept, Cause, CauseKind, Descriptor, EndKey, Hello, LinkId, Message, NetworkMessage, NodeName,
+    RouteMessage, Secret, TransportId,
+};
+
+use super::conn::{ConnId, Side};
+use super::model::Tag;
+use super::rng::Rng;
+use super::step::Step;
+use super::world::World;
+
+/// How many messages it remembers.
+const MEMORY: usize = 96;
+
+/// What a hostile node has seen and sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Seen(Vec<Message<Tag>>);
+
+impl Seen {
+    pub(super) fn note(&mut self, message: &Message<Tag>) {
+        if self.0.len() == MEMORY {
+            self.0.remove(0);
+        }
+        self.0.push(message.clone());
+    }
+}
+
+/// Something hostile on one of the hostile node's connections.
+pub(super) fn make(world: &World, rng: &mut Rng) -> Option<Step> {
+    let all: Vec<(ConnId, Side)> = world
+        .nodes
+        .iter()
+        .filter(|node| node.hostile)
+        .flat_map(|node| node.links.values().copied())
+        .collect();
+    let (conn, side) = rng.pick(&all)?;
+    if rng.chance(10) {
+        return Some(Step::Withhold { conn, side });
+    }
+    let seen = &world.nodes.iter().find(|node| node.hostile)?.seen;
+    let names: Vec<_> = world.nodes.iter().map(|node| node.engine.config().name).collect();
+    let mut forger = Forger { seen: &seen.0, names, rng };
+    let message = Box::new(forger.message());
+    Some(Step::Forge { conn, side, message })
+}
+
+struct Forger<'a> {
+    seen: &'a [Message<Tag>],
+    names: Vec<NodeName>,
+    rng: &'a mut Rng,
+}
+
+impl Forger<'_> {
+    fn message(&mut self) -> Message<Tag> {
+        match self.rng.below(20) {
+            0..4 => self
+                .known()
+                .unwrap_or(Message::Network(NetworkMessage::Goodbye(CauseKind::Shutdown))),
+            4..7 => {
+                let known = self.known();
+                self.changed(known)
+            }
+            7..14 => Message::Route(self.link(), self.route_message()),
+            14..16 => {
+                let accept = Accept { key: self.key(), link: self.link(), secret: self.secret() };
+                Message::Accept(accept)
+            }
+            16..18 => self.parcel(),
+            18 => Message::Network(self.network_message()),
+            _ if self.rng.chance(90) => Message::Route(self.link(), self.route_message()),
+            _ => Message::Hello(self.hello()),
+        }
+    }
+
+    /// A message that was seen before, as it was.
+    fn known(&mut self) -> Option<Message<Tag>> {
+        if self.seen.is_empty() {
+            return None;
+        }
+        Some(self.seen[self.rng.below(self.seen.len())].clone())
+    }
+
+    /// A message that was seen before, on another link or with one thing changed.
+    fn changed(&mut self, known: Option<Message<Tag>>) -> Message<Tag> {
+        match known {
+            Some(Message::Parcel { link, sequence, payload, mut portals }) => {
+                if let Some(last) = portals.last_mut() {
+                    last.link = self.link();
+                }
+                let link = if self.rng.chance(50) { self.link() } else { link };
+                let sequence = sequence.wrapping_add(self.rng.below(3) as u64);
+                Message::Parcel { link, sequence, payload, portals }
+            }
+            Some(Message::Route(_, message)) => Message::Route(self.link(), message),
+            Some(Message::Accept(mut accept)) => {
+                accept.link = self.link();
+                Message::Accept(accept)
+            }
+            _ => Message::Route(self.link(), self.route_message()),
+        }
+    }
+
+    fn route_message(&mut self) -> RouteMessage {
+        let number = self.rng.below(4) as u64;
+        match self.rng.below(12) {
+            0 | 1 => RouteMessage::Closed(number),
+            2 | 3 => RouteMessage::Fin(number),
+            4 => RouteMessage::Yield,
+            5 => RouteMessage::Grant,
+            6..11 => RouteMessage::BypassMe(self.key()),
+            _ => RouteMessage::Disconnected(Cause { kind: CauseKind::Violation, node: None }),
+        }
+    }
+
+    fn network_message(&mut self) -> NetworkMessage {
+        let node = self.name();
+        match self.rng.below(8) {
+            0..4 => NetworkMessage::RequestIntroduction(node),
+            4 => NetworkMessage::Introduced(node),
+            5 => NetworkMessage::IntroductionRefused(node),
+            6 => NetworkMessage::Introduce { node, transport: TransportId(u64::MAX) },
+            _ => NetworkMessage::Goodbye(CauseKind::Violation),
+        }
+    }
+
+    fn parcel(&mut self) -> Message<Tag> {
+        let payload = Tag { from: u32::MAX, number: 0, size: 3 };
+        let portals = (0..self.rng.below(4)).map(|_| self.descriptor()).collect();
+        Message::Parcel { link: self.link(), sequence: self.rng.below(5) as u64, payload, portals }
+    }
+
+    fn descriptor(&mut self) -> Descriptor {
+        let (next_in, next_out) = (self.rng.below(3) as u64, self.rng.below(3) as u64);
+        let owner = self.rng.chance(50);
+        Descriptor { link: self.link(), secret: self.secret(), next_in, next_out, owner }
+    }
+
+    fn hello(&mut self) -> Hello {
+        Hello {
+            version: 1,
+            features: 0,
+            max_payload: 1 << 20,
+            name: self.name(),
+            is_broker: self.rng.chance(30),
+            wants_broker: self.rng.chance(70),
+            num_portals: self.rng.below(4) as u32,
+            secret: self.secret(),
+        }
+    }
+
+    fn name(&mut self) -> NodeName {
+        if self.rng.chance(10) { NodeName(1) } else { self.names[self.rng.below(self.names.len())] }
+    }
+
+    fn link(&mut self) -> LinkId {
+        let seen: Vec<LinkId> = self.seen.iter().flat_map(links_in).collect();
+        let known = self.rng.pick(&seen).filter(|_| self.rng.chance(80));
+        // Or one that nobody uses yet, in either half.
+        let half = if self.rng.chance(50) { 1 << 63 } else { 0 };
+        known.unwrap_or(LinkId(half | (5000 + self.rng.below(1 << 20) as u64)))
+    }
+
+    fn secret(&mut self) -> Secret {
+        let seen: Vec<Secret> = self.seen.iter().flat_map(secrets_in).collect();
+        self.rng.pick(&seen).unwrap_or(Secret(7))
+    }
+
+    /// The key of an end that it was told of, or that is at its own links, or of none.
+    fn key(&mut self) -> EndKey {
+        let told: Vec<EndKey> = self.seen.iter().filter_map(key_in).collect();
+        if let Some(key) = self.rng.pick(&told).filter(|_| self.rng.chance(40)) {
+            return key;
+        }
+        let own: Vec<(LinkId, Secret)> = self.seen.iter().flat_map(ends_in).collect();
+        let me = self.names[self.names.len() - 1];
+        let (node, via) = if self.rng.chance(80) { (self.name(), me) } else { (me, self.name()) };
+        match self.rng.pick(&own) {
+            Some((link, secret)) => EndKey { node, via, link, secret },
+            None => EndKey { node, via: self.name(), link: self.link(), secret: self.secret() },
+        }
+    }
+}
+
+fn key_in(message: &Message<Tag>) -> Option<EndKey> {
+    match message {
+        Message::Route(_, RouteMessage::BypassMe(key)) => Some(*key),
+        Message::Accept(accept) => Some(accept.key),
+        _ => None,
+    }
+}
+
+fn ends_in(message: &Message<Tag>) -> Vec<(LinkId, Secret)> {
+    match message {
+        Message::Parcel { portals, .. } => portals.iter().map(|d| (d.link, d.secret)).collect(),
+        Message::Accept(accept) => vec![(accept.link, accept.secret)],
+        _ => Vec::new(),
+    }
+}
+
+fn links_in(message: &Message<Tag>) -> Vec<LinkId> {
+    let mut links: Vec<_> = ends_in(message).into_iter().map(|(link, _)| link).collect();
+    match message {
+        Message::Parcel { link, .. } | Message::Route(link, _) => links.push(*link),
+        Message::Accept(_) | Message::Hello(_) | Message::Network(_) => {}
+    }
+    links.extend(key_in(message).map(|key| key.link));
+    links
+}
+
+fn secrets_in(message: &Message<Tag>) -> Vec<Secret> {
+    let mut secrets: Vec<_> = ends_in(message).into_iter().map(|(_, secret)| secret).collect();
+    secrets.extend(key_in(message).map(|key| key.secret));
+    secrets
+}

@@ -1,0 +1,38 @@
+//! Whole networks of engines in one thread, under a scheduler that tries everything.
+//!
+//! A [`World`] is some nodes, the connections between them and a [`model`] of what applications did.
+//! [`World::apply`] carries out one [`Step`]: a delivery or something that an application or a fault
+//! does. [`Scheduler`] picks steps from a seed. After every step [`check`] compares the engines with
+//! the model; once nothing is under way it compares what must hold in the end.
+//!
+//! | file | concern |
+//! | --- | --- |
+//! | `world` | nodes, connections, what engines ask of their embedder |
+//! | `conn` | a connection: two queues, and who holds its ends |
+//! | `model` | portals and parcels as the applications know them |
+//! | `step` | what can happen, and how it is carried out |
+//! | `schedule` | which of it happens next |
+//! | `check` | what must hold |
+//! | `run` | seeds, traces, shrinking |
+//! | `hostile` | a node that says anything |
+//! | `script` | worlds that are written down |
+//! | `explore` | every interleaving of a small world |
+
+pub mod check;
+mod conn;
+mod hostile;
+mod model;
+mod rng;
+pub mod run;
+pub mod schedule;
+pub mod script;
+pub mod step;
+pub mod world;
+
+pub use conn::{ConnId, Side};
+pub use model::{Ep, Tag};
+pub use rng::Rng;
+pub use run::{Outcome, run_seed};
+pub use schedule::{Profile, Scheduler};
+pub use step::Step;
+pub use world::{Violation, World};

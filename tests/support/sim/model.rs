@@ -1,0 +1,202 @@
+//! What applications know: which portals they hold, what they put, who has closed what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipcz_core::{Payload, PortalId, TrapConditions};
+
+/// A portal, for all its life, wherever it is.
+pub type Ep = u32;
+
+/// What a parcel of the simulator contains: who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tag {
+    /// The portal that it was put into.
+    pub from: Ep,
+    /// How many were put into it before.
+    pub number: u32,
+    /// How large it says it is.
+    pub size: u8,
+}
+
+impl Payload for Tag {
+    fn num_bytes(&self) -> usize {
+        usize::from(self.size)
+    }
+}
+
+/// Where a portal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Place {
+    /// An application on this node holds it.
+    Held(u8, PortalId),
+    /// It is in a parcel that was put into this portal.
+    Travelling(Ep),
+    /// It was closed, merged, or lost with its node.
+    Gone,
+}
+
+/// A portal.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Endpoint {
+    /// What is put there comes out here.
+    pub(super) peer: Ep,
+    pub(super) place: Place,
+    /// The portals in each parcel that was put here.
+    pub(super) sent: Vec<Vec<Ep>>,
+    /// How many of the peer's parcels were taken here.
+    pub(super) taken: u32,
+    /// Whether a hostile node could ever touch the route.
+    pub(super) tainted: bool,
+}
+
+/// A trap that has not fired.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Armed {
+    pub(super) ep: Ep,
+    pub(super) node: u8,
+    pub(super) conditions: TrapConditions,
+    /// How many parcels were there when it was set, or after the last was taken.
+    pub(super) parcels: usize,
+}
+
+/// All portals and traps.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Model {
+    pub(super) eps: BTreeMap<Ep, Endpoint>,
+    /// Those that are not gone: long runs leave many behind.
+    live: BTreeSet<Ep>,
+    pub(super) traps: BTreeMap<u64, Armed>,
+    pub(super) next_trap: u64,
+}
+
+impl Model {
+    /// A pair of portals whose places are known.
+    pub(super) fn add_pair(&mut self, first: Ep, places: [Place; 2]) {
+        for (index, place) in places.into_iter().enumerate() {
+            let ep = first + index as Ep;
+            let peer = first + (1 - index as Ep);
+            let endpoint = Endpoint { peer, place, sent: Vec::new(), taken: 0, tainted: false };
+            self.eps.insert(ep, endpoint);
+            self.set_place(ep, place);
+        }
+    }
+
+    pub(super) fn held(&self, ep: Ep) -> Option<(u8, PortalId)> {
+        match self.eps.get(&ep)?.place {
+            Place::Held(node, portal) => Some((node, portal)),
+            _ => None,
+        }
+    }
+
+    /// How many portals are somewhere.
+    pub(super) fn num_live(&self) -> usize {
+        self.live.len()
+    }
+
+    pub(super) fn is_gone(&self, ep: Ep) -> bool {
+        self.eps[&ep].place == Place::Gone
+    }
+
+    pub(super) fn peer(&self, ep: Ep) -> Ep {
+        self.eps[&ep].peer
+    }
+
+    pub(super) fn set_place(&mut self, ep: Ep, place: Place) {
+        if let Some(endpoint) = self.eps.get_mut(&ep) {
+            endpoint.place = place;
+            match place {
+                Place::Gone => self.live.remove(&ep),
+                Place::Held(..) | Place::Travelling(_) => self.live.insert(ep),
+            };
+        }
+    }
+
+    /// Notes that a portal is gone, and those in parcels that only it could take.
+    pub(super) fn forget(&mut self, ep: Ep) {
+        let mut todo = vec![ep];
+        while let Some(ep) = todo.pop() {
+            self.set_place(ep, Place::Gone);
+            let endpoint = &self.eps[&ep];
+            let unread = self.eps[&endpoint.peer].sent.iter().skip(endpoint.taken as usize);
+            todo.extend(unread.flatten());
+        }
+    }
+
+    /// A number that no portal has.
+    pub(super) fn next_ep(&self) -> Ep {
+        self.eps.last_key_value().map_or(0, |(last, _)| last + 1)
+    }
+
+    /// Whether `moved`, if it were put into `via`, would wait in a parcel that only it can take.
+    ///
+    /// Applications can do that, as they can with sockets, and leak it.
+    pub(super) fn would_swallow_itself(&self, via: Ep, moved: Ep) -> bool {
+        let mut taker = self.peer(via);
+        // Chains of parcels in parcels are as long as there are portals.
+        for _ in 0..=self.eps.len() {
+            if taker == moved {
+                return true;
+            }
+            match self.eps[&taker].place {
+                Place::Travelling(by) => taker = self.peer(by),
+                Place::Held(..) | Place::Gone => return false,
+            }
+        }
+        true
+    }
+
+    /// Makes the peers of two portals each other's peers.
+    pub(super) fn join(&mut self, a: Ep, b: Ep) {
+        let (x, y) = (self.peer(a), self.peer(b));
+        self.set_peers([(x, y), (y, x)]);
+        self.set_place(a, Place::Gone);
+        self.set_place(b, Place::Gone);
+    }
+
+    fn set_peers(&mut self, pairs: [(Ep, Ep); 2]) {
+        for (ep, peer) in pairs {
+            if let Some(endpoint) = self.eps.get_mut(&ep) {
+                endpoint.peer = peer;
+            }
+        }
+    }
+
+    /// Whether joining these two would leave portals in parcels that only they can take.
+    pub(super) fn join_would_swallow(&mut self, a: Ep, b: Ep) -> bool {
+        let (x, y) = (self.peer(a), self.peer(b));
+        self.set_peers([(x, y), (y, x)]);
+        let cycle = self.has_cycle();
+        self.set_peers([(x, a), (y, b)]);
+        cycle
+    }
+
+    /// Whether some travelling portal can only be taken by itself.
+    fn has_cycle(&self) -> bool {
+        self.live.iter().any(|&ep| match self.eps[&ep].place {
+            Place::Travelling(by) => self.would_swallow_itself(by, ep),
+            _ => false,
+        })
+    }
+
+    /// Notes that a hostile node may touch a route, and what is under way on it.
+    pub(super) fn taint(&mut self, ep: Ep) {
+        let mut todo = vec![ep];
+        while let Some(ep) = todo.pop() {
+            let Some(endpoint) = self.eps.get_mut(&ep) else { continue };
+            if std::mem::replace(&mut endpoint.tainted, true) {
+                continue;
+            }
+            todo.push(endpoint.peer);
+            let inside = |inside: &&Ep| self.eps[*inside].place == Place::Travelling(ep);
+            todo.extend(self.live.iter().filter(inside));
+        }
+    }
+
+    /// The open portals of these nodes.
+    pub(super) fn open(&self) -> impl Iterator<Item = (Ep, u8, PortalId)> + '_ {
+        self.live.iter().filter_map(|&ep| match self.eps[&ep].place {
+            Place::Held(node, portal) => Some((ep, node, portal)),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! Worlds that are written down: a short trace, then anything.
+//!
+//! The notation is that of the design notes. There are three nodes, 0 to 2, all connected to each
+//! other, and a route with endpoint 0 at node 0 and endpoint 1 at node 1. `M(e,n)` moves endpoint e
+//! to node n, `Dab` delivers one packet from a to b, `Pe` puts a parcel into endpoint e, `C(e)`
+//! closes it, `X(n)` crashes a node.
+
+use super::conn::ConnId;
+use super::model::Ep;
+use super::run::{Outcome, replay};
+use super::step::Step;
+use super::world::{Violation, World};
+
+/// The nodes of a script, after the broker.
+const NODES: u8 = 3;
+
+/// A world with a route and connected nodes, in which a script runs.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// The world.
+    pub world: World,
+    ends: [Ep; 2],
+    /// A portal at each node that leads to each other node.
+    carriers: Vec<(u8, u8, Ep)>,
+}
+
+impl Stage {
+    /// The stage, with the route opened at the node of one endpoint or at that of the other.
+    ///
+    /// # Errors
+    /// What did not hold on the way.
+    pub fn new(opened_at: usize, salt: u64) -> Result<Self, Violation> {
+        let world = World::new(NODES + 1, false, salt);
+        let mut stage = Self { world, ends: [0, 0], carriers: Vec::new() };
+        for node in 1..=NODES {
+            let first = stage.world.model.next_ep();
+            stage.world.apply(&Step::Connect { node, portals: [1, 1], first })?;
+            stage.carriers.push((0, node, first));
+            stage.carriers.push((node, 0, first + 1));
+        }
+        stage.rest()?;
+        for a in 1..=NODES {
+            for b in a + 1..=NODES {
+                let pair = stage.pair(a, b)?;
+                stage.carriers.push((a, b, pair[0]));
+                stage.carriers.push((b, a, pair[1]));
+            }
+        }
+        stage.ends = stage.pair(1, 2)?;
+        if opened_at == 1 {
+            let [b, a] = stage.pair(2, 1)?;
+            stage.ends = [a, b];
+        }
+        Ok(stage)
+    }
+
+    /// A route from one node to another.
+    fn pair(&mut self, a: u8, b: u8) -> Result<[Ep; 2], Violation> {
+        let first = self.world.model.next_ep();
+        self.world.apply(&Step::Open { node: a, first })?;
+        self.carry(first + 1, b)?;
+        self.rest()?;
+        Ok([first, first + 1])
+    }
+
+    /// Sends a portal to a node, by way of the broker if there is none other yet.
+    fn carry(&mut self, ep: Ep, to: u8) -> Result<(), Violation> {
+        let Some((at, _)) = self.world.model.held(ep) else { return Ok(()) };
+        let direct = self.carrier(at, to).is_some();
+        let via = if direct { to } else { 0 };
+        if let Some(via) = self.carrier(at, via) {
+            self.world.apply(&Step::Put { via, size: 0, moved: vec![ep] })?;
+        }
+        if !direct {
+            self.rest()?;
+            self.carry(ep, to)?;
+        }
+        Ok(())
+    }
+
+    fn carrier(&self, from: u8, to: u8) -> Option<Ep> {
+        let known = |&&(a, b, _): &&(u8, u8, Ep)| (a, b) == (from, to);
+        self.carriers.iter().find(known).map(|&(_, _, ep)| ep)
+    }
+
+    fn rest(&mut self) -> Result<(), Violation> {
+        loop {
+            self.take()?;
+            let next = self.world.deliverable().next();
+            if let Some((conn, side)) = next {
+                self.world.apply(&Step::Deliver { conn, side })?;
+            } else if !self.world.apply(&Step::Answer { node: 0, grant: true })? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes what the carriers brought.
+    fn take(&mut self) -> Result<(), Violation> {
+        for index in 0..self.carriers.len() {
+            let at = self.carriers[index].2;
+            self.world.apply(&Step::Get { at })?;
+        }
+        Ok(())
+    }
+
+    /// Carries out a script. What is impossible when its turn comes is left out.
+    ///
+    /// # Errors
+    /// What did not hold.
+    pub fn play(&mut self, script: &str) -> Result<(), Violation> {
+        for word in script.split_whitespace() {
+            let numbers = word.chars().filter_map(|c| c.to_digit(10));
+            let numbers: Vec<u8> = numbers.map(|digit| digit as u8).collect();
+            match (&word[..1], &numbers[..]) {
+                ("M", &[end, node]) => self.carry(self.ends[usize::from(end)], node + 1)?,
+                ("D", &[from, to]) => self.deliver(from + 1, to + 1)?,
+                ("P", &[end]) => {
+                    let via = self.ends[usize::from(end)];
+                    self.world.apply(&Step::Put { via, size: 1, moved: Vec::new() })?;
+                }
+                ("C", &[end]) => {
+                    self.world.apply(&Step::Close { ep: self.ends[usize::from(end)] })?;
+                }
+                ("X", &[node]) => {
+                    self.world.apply(&Step::Crash { node: node + 1, keep: 0 })?;
+                }
+                _ => return Err(Violation::new("scripts are understood", word)),
+            }
+        }
+        Ok(())
+    }
+
+    fn deliver(&mut self, from: u8, to: u8) -> Result<(), Violation> {
+        let nodes = [from.min(to), from.max(to)];
+        let side = usize::from(to > from);
+        self.world.apply(&Step::Deliver { conn: ConnId { nodes, nth: 0 }, side })?;
+        self.take()
+    }
+
+    /// Lets things come to rest in an order that follows from `seed`, and closes everything.
+    #[must_use]
+    pub fn finish(&self, seed: u64) -> Outcome {
+        replay(&self.world, &[], seed)
+    }
+}

@@ -1,0 +1,129 @@
+//! Networks of engines under a scheduler that tries everything.
+
+use ipcz_core::TrapConditions;
+use ipcz_tests::sim::run::{replay, run_seed, shrink};
+use ipcz_tests::sim::schedule::{Profile, Wanted};
+use ipcz_tests::sim::script::Stage;
+use ipcz_tests::sim::{ConnId, Step, World};
+
+/// The shortest traces that break wrong rules of the protocol, with the rule.
+const TRACES: [(&str, &str); 14] = [
+    ("no arbitration", "M(0,1) D01 M(0,0) D01 D10 D10 D10"),
+    ("proxies also grant", "M(0,2) M(1,0) D10 D10 D01 D10"),
+    ("BypassMe sent outward", "M(0,2) D01 D12 D21"),
+    ("start with decaying ends", "M(0,2) D02 D02 M(0,0) D20 D20 D01 D10"),
+    ("executor sends Fin at once", "M(0,2) D02 D02 D20 D01"),
+    ("Closed not resent on Accept", "M(0,1) D01 C(1) D01"),
+    ("BypassMe obeyed after Closed", "M(0,1) D01 C(0) D01"),
+    ("Fin forwarded before decaying ends finish", "M(0,1) D01 P0 D01 D10 C(0) M(1,0) D01"),
+    ("unknown Accept unanswered", "M(0,2) D02 D02 C(1) D10 D02 D10 D02 D20 D01 D21 D21"),
+    ("unknown Accept answered by Disc", "M(0,2) D02 D02 C(1) D10 D02 D10 D02 D20 D01 D21 D12 D21"),
+    ("peer-closed terminal sends no Fin", "C(0) D01 D01"),
+    ("Disc on primaries only", "M(0,1) D01 D01 D10 M(0,2) X(2) D20 D21 D01"),
+    ("closed terminal destroyed at once", "P0 C(1) D01"),
+    ("local swap with the loopback undrained", "M(0,1) D01 D01 D10 D01 C(1) M(0,0)"),
+];
+
+#[test]
+fn traces_that_break_wrong_rules() {
+    for (rule, trace) in TRACES {
+        for opened_at in [0, 1] {
+            for seed in 0..16 {
+                let mut stage = Stage::new(opened_at, seed % 4).unwrap();
+                stage.play(trace).unwrap_or_else(|broken| panic!("{rule}: {broken:?}"));
+                let broken = stage.finish(seed).violation;
+                assert_eq!(broken, None, "{rule}, opened at {opened_at}, seed {seed}");
+            }
+        }
+    }
+}
+
+fn holds_for(seeds: std::ops::Range<u64>, wanted: Wanted) {
+    for seed in seeds {
+        let outcome = run_seed(seed, wanted);
+        if outcome.violation.is_some() {
+            let start = Profile::of_seed(seed, wanted).world(seed);
+            let shrunk = shrink(&start, &outcome);
+            let trace: Vec<_> = shrunk.trace.iter().map(ToString::to_string).collect();
+            panic!("seed {seed} {wanted:?}: {:?}\n{}", shrunk.violation, trace.join("\n"));
+        }
+    }
+}
+
+#[test]
+fn random_worlds() {
+    holds_for(0..500, Wanted::default());
+}
+
+#[test]
+fn small_busy_worlds() {
+    holds_for(0..100, Wanted { nodes: Some(2), steps: Some(80), ..Wanted::default() });
+    holds_for(0..100, Wanted { nodes: Some(3), steps: Some(80), ..Wanted::default() });
+}
+
+#[test]
+fn long_runs() {
+    holds_for(0..4, Wanted { nodes: Some(5), steps: Some(2000), ..Wanted::default() });
+}
+
+#[test]
+fn the_same_seed_makes_the_same_run() {
+    let [one, two] = [7, 7].map(|seed| run_seed(seed, Wanted::default()));
+    assert_eq!(one.trace, two.trace);
+}
+
+/// The connection that the broker has with a node.
+fn to_broker(node: u8) -> ConnId {
+    ConnId { nodes: [0, node], nth: 0 }
+}
+
+fn connect(node: u8, first: u32) -> Step {
+    Step::Connect { node, portals: [1, 1], first }
+}
+
+fn plays(nodes: u8, steps: &[Step]) {
+    for seed in 0..64 {
+        let world = World::new(nodes, false, seed % 4);
+        let outcome = replay(&world, steps, seed);
+        assert_eq!(outcome.violation, None, "seed {seed}: {:?}", outcome.trace);
+    }
+}
+
+#[test]
+fn a_node_lost_while_it_is_introduced() {
+    // A portal of a route to node 2 arrives at node 1, which asks for node 2; then that crashes.
+    let mut steps = vec![connect(1, 0), connect(2, 2)];
+    let deliver = |node, side| Step::Deliver { conn: to_broker(node), side };
+    steps.extend([deliver(1, 0), deliver(1, 1), deliver(2, 0), deliver(2, 1)]);
+    steps.push(Step::Put { via: 0, size: 0, moved: vec![2] });
+    steps.extend([deliver(1, 1), deliver(1, 1), deliver(1, 1), deliver(1, 0), deliver(1, 0)]);
+    for made in 0..6 {
+        let mut steps = steps.clone();
+        steps.extend((0..made).flat_map(|_| [deliver(1, 1), deliver(1, 0), deliver(2, 0)]));
+        steps.push(Step::Crash { node: 2, keep: 0 });
+        plays(3, &steps);
+    }
+}
+
+#[test]
+fn a_cut_after_the_peer_closed_and_before_it_finished() {
+    let deliver = |side| Step::Deliver { conn: to_broker(1), side };
+    let cut = |delivered| {
+        let mut steps = vec![connect(1, 0), deliver(1), deliver(0), Step::Close { ep: 0 }];
+        steps.extend((0..delivered).map(|_| deliver(1)));
+        steps.push(Step::Drop { conn: to_broker(1), keep: [0, 0] });
+        steps.push(deliver(1));
+        steps
+    };
+    for delivered in 0..4 {
+        let merged = [Step::Open { node: 1, first: 10 }, Step::Merge { a: 10, b: 1 }];
+        plays(2, &[cut(delivered), merged.to_vec()].concat());
+    }
+}
+
+#[test]
+fn traps_on_a_route_that_was_cut() {
+    let conditions = TrapConditions { peer_closed: true, ..TrapConditions::default() };
+    let drop = Step::Drop { conn: to_broker(1), keep: [1, 1] };
+    plays(2, &[connect(1, 0), Step::Trap { ep: 0, conditions }, drop]);
+}
