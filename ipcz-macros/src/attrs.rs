@@ -12,27 +12,29 @@ use syn::{Attribute, Ident, LitInt, LitStr, Meta, Path, Token};
 /// What stands in the parentheses of `#[ipcz::interface(...)]`.
 pub(crate) struct Options {
     pub(crate) wire_name: WireName,
+    pub(crate) is_local: bool,
     /// The path of the `ipcz` crate.
     pub(crate) ipcz: TokenStream,
 }
 
 struct Setting {
     key: Ident,
-    value: LitStr,
+    value: Option<LitStr>,
 }
 
 impl Parse for Setting {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let key = input.call(Ident::parse_any)?;
-        input.parse::<Token![=]>()?;
-        let value = input.parse()?;
+        let equals = input.parse::<Option<Token![=]>>()?;
+        let value = equals.map(|_| input.parse()).transpose()?;
         Ok(Self { key, value })
     }
 }
 
 impl Options {
     pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
-        let mut options = Self { wire_name: WireName::ModulePath, ipcz: quote!(::ipcz) };
+        let mut options =
+            Self { wire_name: WireName::ModulePath, is_local: false, ipcz: quote!(::ipcz) };
         let parser = Punctuated::<Setting, Token![,]>::parse_terminated;
         let settings = match parser.parse2(tokens) {
             Ok(settings) => settings,
@@ -46,13 +48,20 @@ impl Options {
             if seen.contains(&key) {
                 errors.push(Rule::Options, &key, &format!("`{key}` is given twice"));
             }
-            match key.to_string().as_str() {
-                "name" => options.wire_name = WireName::Explicit(value),
-                "crate" => match value.parse_with(Path::parse_mod_style) {
+            match (key.to_string().as_str(), value) {
+                ("local", None) => options.is_local = true,
+                ("name", Some(value)) => options.wire_name = WireName::Explicit(value),
+                ("crate", Some(value)) => match value.parse_with(Path::parse_mod_style) {
                     Ok(path) => options.ipcz = path.into_token_stream(),
                     Err(_) => errors.push(Rule::Options, &value, "this is no path"),
                 },
-                other => errors.push(Rule::Options, &key, &format!("there is no option `{other}`")),
+                ("local", _) => errors.push(Rule::Options, &key, "`local` takes no value"),
+                ("name" | "crate", _) => {
+                    errors.push(Rule::Options, &key, &format!("`{key}` takes a value"));
+                }
+                (other, _) => {
+                    errors.push(Rule::Options, &key, &format!("there is no option `{other}`"));
+                }
             }
             seen.push(key);
         }

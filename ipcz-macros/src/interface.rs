@@ -59,6 +59,7 @@ fn lower(definition: &ItemTrait, options: Options, errors: &mut Errors) -> Inter
         vis: definition.vis.clone(),
         name: definition.ident.clone(),
         wire_name: options.wire_name,
+        is_local: options.is_local,
         methods: methods.collect(),
     }
 }

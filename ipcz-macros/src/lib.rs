@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 mod attrs;
+#[cfg(test)]
+mod golden;
 mod interface;
 
 use proc_macro::TokenStream;
@@ -11,7 +13,8 @@ use proc_macro::TokenStream;
 ///
 /// For a trait `Words`, the attribute emits
 ///
-/// * the trait, in which `async fn` methods give futures that are `Send`;
+/// * the trait, in which `async fn` methods give futures that are `Send`, and are implemented by
+///   `async fn` all the same;
 /// * `WordsProxy`, which has the trait's methods. A method with a reply gives a `Call`, which can be
 ///   awaited on any executor or waited for; a `#[oneway]` method gives a `Sent`.
 ///   `WordsProxy::pair(&node)` makes a proxy and the receiver that its calls reach;
@@ -25,6 +28,8 @@ use proc_macro::TokenStream;
 /// `name = "demo.words.Words"` is the interface's full name, which does not change when the code
 /// moves; without it, it is the path of the module and the trait's name.
 /// `crate = "path::to::ipcz"` says where the `ipcz` crate is, if not at `::ipcz`.
+/// `local` is for servers that stay on one thread: nothing in them, or in their futures, need be
+/// `Send`, and neither is what `serve` gives.
 ///
 /// # Methods
 /// A method is `async fn` or, if it never waits, plain `fn`, which then runs between two calls. It

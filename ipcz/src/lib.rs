@@ -32,6 +32,31 @@ pub use error::{
     Disconnect, DisconnectKind, Error, ErrorKind, PutError, PutErrorKind, TryRecvError,
 };
 pub use ipcz_core::{NodeName, PeerInfo, Relation, Route, Topology};
+/// ```
+/// #[ipcz::interface(name = "demo.Greeter")]
+/// trait Greeter {
+///     /// Says something nice.
+///     async fn greet(&self, name: &str) -> String;
+/// }
+///
+/// struct Polite;
+///
+/// impl Greeter for Polite {
+///     async fn greet(&self, name: &str) -> String {
+///         format!("Good day, {name}")
+///     }
+/// }
+///
+/// let node = ipcz::Node::broker()?;
+/// let (greeter, receiver) = GreeterProxy::pair(&node);
+/// // The receiver could go to another process, inside of any message; here, a thread serves it.
+/// let server = std::thread::spawn(move || receiver.serve_blocking(Polite));
+/// assert_eq!(greeter.greet("Ada").wait()?, "Good day, Ada");
+/// drop(greeter); // The server's work is done.
+/// server.join().unwrap()?;
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+///
 pub use ipcz_macros::interface;
 pub use listener::Listener;
 pub use node::{ConnectOptions, Node};

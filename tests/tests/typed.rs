@@ -15,6 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use block_on::block_on;
+use futures_util::FutureExt;
 use futures_util::future::{join, join_all};
 use ipcz::{CallError, Endpoint, Node, OsHandle, Portal, ServeError};
 use serde::{Deserialize, Serialize};
@@ -335,6 +336,64 @@ fn a_dropped_call_is_no_protocol_error() {
 }
 
 #[test]
+fn replies_that_nobody_wants_do_not_pile_up() {
+    let (desk, _server) = desk();
+    for n in 0..1000_u16 {
+        drop(desk.reverse(&n.to_le_bytes()));
+        if n % 100 == 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+    desk.nothing().wait().unwrap();
+    drop(desk.nothing());
+    let shown = format!("{desk:?}");
+    let waiting = shown.trim_start_matches("DeskProxy(Client { waiting: ");
+    let waiting: u32 = waiting.split_once(',').unwrap().0.parse().unwrap();
+    assert!(waiting < 64, "{shown}");
+}
+
+#[test]
+fn every_way_of_waiting_at_once() {
+    let (desk, server) = desk();
+    let is_right = |n: u16, result: Result<Vec<u8>, CallError>| match result {
+        Ok(bytes) => assert_eq!(bytes, n.to_be_bytes()),
+        Err(CallError::TimedOut) => {}
+        Err(error) => panic!("{error}"),
+    };
+    thread::scope(|scope| {
+        for t in 0..6_u16 {
+            let desk = &desk;
+            scope.spawn(move || {
+                for n in t * 1000..t * 1000 + 300 {
+                    let call = desk.reverse(&n.to_le_bytes());
+                    match n % 5 {
+                        0 => is_right(n, call.wait()),
+                        1 => is_right(n, block_on(call)),
+                        2 => {
+                            is_right(
+                                n,
+                                call.wait_timeout(Duration::from_micros(u64::from(n % 90))),
+                            );
+                        }
+                        3 => drop(call),
+                        _ => {
+                            // Polled, then waited for by blocking.
+                            let mut call = call;
+                            match (&mut call).now_or_never() {
+                                Some(result) => is_right(n, result),
+                                None => is_right(n, call.wait()),
+                            }
+                        }
+                    }
+                }
+            });
+        }
+    });
+    drop(desk);
+    server.join().unwrap().unwrap();
+}
+
+#[test]
 fn a_dead_server_fails_pending_and_later_calls() {
     let (desk, receiver) = DeskProxy::pair(&node());
     let awaited = desk.hold();
@@ -443,4 +502,28 @@ fn everything_goes_to_other_threads() {
     let _future: &dyn Future<Output = _> = &call;
     drop(is_send(receiver.serve(Clerk::default())));
     is_send(desk);
+}
+
+/// Servers of it stay on one thread.
+#[ipcz::interface(local)]
+trait Local {
+    async fn count(&self) -> u32;
+}
+
+struct NotSend(std::rc::Rc<std::cell::Cell<u32>>);
+
+impl Local for NotSend {
+    async fn count(&self) -> u32 {
+        let count = std::rc::Rc::clone(&self.0);
+        std::future::ready(()).await;
+        count.replace(count.get() + 1)
+    }
+}
+
+#[test]
+fn a_local_server_need_not_be_send() {
+    let (local, receiver) = LocalProxy::pair(&node());
+    let client = thread::spawn(move || (local.count().wait(), local.count().wait()));
+    block_on(receiver.serve(NotSend(std::rc::Rc::default()))).unwrap();
+    assert_eq!(client.join().unwrap(), (Ok(0), Ok(1)));
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use ipcz_codegen::check::Rule;
 
@@ -12,9 +13,18 @@ fn diagnostics() {
     for rule in Rule::ALL {
         cases.compile_fail(format!("ui/{}.rs", file_name(*rule)));
     }
-    for other in ["all_at_once", "not_send", "not_serializable"] {
-        cases.compile_fail(format!("ui/{other}.rs"));
+    cases.compile_fail("ui/all_at_once.rs");
+    if is_compiler("1.95") {
+        cases.compile_fail("ui/not_send.rs");
+        cases.compile_fail("ui/not_serializable.rs");
     }
+}
+
+/// Whether the compiler is the one that some messages, which are its own, were taken from.
+fn is_compiler(version: &str) -> bool {
+    let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let said = Command::new(compiler).arg("--version").output();
+    said.is_ok_and(|said| String::from_utf8_lossy(&said.stdout).contains(&format!(" {version}.")))
 }
 
 /// A case for a rule has the rule's message.

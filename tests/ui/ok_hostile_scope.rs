@@ -42,6 +42,14 @@ pub mod inner {
     struct D;
     struct __private;
 
+    /// Is no longer wanted.
+    #[::ipcz::interface]
+    #[deprecated]
+    pub trait Old {
+        #[deprecated = "old"]
+        fn old(&self);
+    }
+
     /// Has types named as the emitted code's own.
     #[::ipcz::interface]
     trait Server {

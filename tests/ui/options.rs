@@ -10,4 +10,7 @@ trait Twice {}
 #[ipcz::interface(crate = "not a path")]
 trait NoPath {}
 
+#[ipcz::interface(name, local = "yes")]
+trait TheOtherWayRound {}
+
 fn main() {}

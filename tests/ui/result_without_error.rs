@@ -1,8 +1,6 @@
-use std::io;
-
 #[ipcz::interface]
 trait Words {
-    async fn count(&self) -> io::Result<u64>;
+    async fn count(&self) -> std::io::Result<u64>;
 }
 
 fn main() {}

@@ -100,7 +100,7 @@ impl Rule {
         match self {
             Self::NotATrait => "an interface is a trait: put `#[ipcz::interface]` on a `trait`".into(),
             Self::Options => format!(
-                "{it}: `interface` takes `name = \"full.name.of.Interface\"` and `crate = \"path::to::ipcz\"`"
+                "{it}: `interface` takes `name = \"full.name.of.Interface\"`, `crate = \"path::to::ipcz\"` and `local`"
             ),
             Self::Attribute => format!("{it}: write `#[oneway]`, or `#[id(7)]` with a number of 64 bits"),
             Self::GenericTrait => "an interface cannot be generic, because its peer has one set of types: \

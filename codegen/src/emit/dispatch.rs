@@ -2,38 +2,32 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
-use super::{Emitter, at, conditions, hex, local};
+use super::{Emitter, allow_deprecated, at, conditions, hex, local};
 use crate::ir::{Arg, Method, Receiver};
 
 impl Emitter<'_> {
     /// What decodes a request, runs its method and encodes the result.
     pub(super) fn dispatch(&self) -> TokenStream {
-        let (private, receiver, name) = (&self.private, &self.receiver, &self.interface.name);
-        let conditions = conditions(&self.interface.attrs);
-        let (role, server, bounds) = match self.interface.receiver() {
-            Receiver::Shared => (
-                quote!(ServeShared),
-                quote!(&__Server),
-                quote!(::core::marker::Send + ::core::marker::Sync),
-            ),
-            Receiver::Exclusive => {
-                (quote!(ServeExclusive), quote!(&mut __Server), quote!(::core::marker::Send))
-            }
+        let (receiver, name) = (&self.receiver, &self.interface.name);
+        let (role, server) = match self.interface.receiver() {
+            Receiver::Shared => (quote!(ServeShared), quote!(&__Server)),
+            Receiver::Exclusive => (quote!(ServeExclusive), quote!(&mut __Server)),
         };
+        let bounds = self.server_bounds();
         let arms = self.interface.methods.iter().map(|method| self.dispatch_method(method));
         let (server_name, request) = (local("server"), local("request"));
         quote! {
-            #conditions
             #[automatically_derived]
-            impl<__Server: #name + #bounds> #private::#role<__Server> for #receiver {
+            impl<__Server: #name #bounds> __ipcz::#role<__Server> for #receiver {
                 async fn dispatch(
                     #server_name: #server,
-                    #request: #private::Request,
+                    #request: __ipcz::Request,
                 ) -> ::core::result::Result<
-                    ::core::option::Option<#private::Parcel>,
-                    #private::CodecError,
+                    ::core::option::Option<__ipcz::Parcel>,
+                    __ipcz::CodecError,
                 > {
                     match #request.method() {
                         #(#arms)*
@@ -45,9 +39,9 @@ impl Emitter<'_> {
     }
 
     fn dispatch_method(&self, method: &Method) -> TokenStream {
-        let (private, interface, name) = (&self.private, &self.interface.name, &method.name);
+        let (interface, name) = (&self.interface.name, &method.name);
         let (title, id) = (self.title(method), hex(method.id()));
-        let (conditions, allow) = (conditions(&method.attrs), allow_deprecated(method));
+        let (conditions, allow) = (conditions(&method.attrs), allow_deprecated(&method.attrs));
         let (server, request, from) = (local("server"), local("request"), local("from"));
         let (answer, message, handles) = (local("answer"), local("message"), local("handles"));
         let takes = method.args.iter().map(|arg| self.take_argument(method, arg));
@@ -63,7 +57,7 @@ impl Emitter<'_> {
             #conditions #allow
             #id => {
                 let (#answer, #message, #handles) = #request.split();
-                let #from_mut #from = #private::Decoder::new(#message.arguments(), #handles);
+                let #from_mut #from = __ipcz::Decoder::new(#message.arguments(), #handles);
                 #(#takes)*
                 #from.finish(#end)?;
                 let #result = #call;
@@ -73,18 +67,13 @@ impl Emitter<'_> {
     }
 
     fn take_argument(&self, method: &Method, Arg { name, ty }: &Arg) -> TokenStream {
-        let (private, from) = (&self.private, local("from"));
-        let place = format!("argument `{name}` of `{}`", self.title(method));
+        let from = local("from");
+        let place = format!("argument `{}` of `{}`", name.unraw(), self.title(method));
         // In the user's place, so that a type that cannot be sent is underlined there.
         let span = ty.syntax.span();
-        let take = at(span, quote!(#private::Decoder::take));
+        let take = at(span, quote!(take));
         let shape = at(span, self.shape(&ty.shape));
         let ty = &ty.syntax;
-        quote_spanned!(span=> let #name = #take::<#shape, #ty>(&mut #from, #place)?;)
+        quote_spanned!(span=> let #name = #from.#take::<#shape, #ty>(#place)?;)
     }
-}
-
-/// A deprecated method is still served.
-fn allow_deprecated(method: &Method) -> Option<TokenStream> {
-    method.attrs.deprecated.as_ref().map(|_| quote!(#[allow(deprecated)]))
 }

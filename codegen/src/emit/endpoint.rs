@@ -6,31 +6,41 @@ use quote::quote;
 use super::{Emitter, conditions};
 
 impl Emitter<'_> {
-    /// `Endpoint` and `Debug`.
-    pub(super) fn endpoint(&self, end: &Ident) -> TokenStream {
-        let private = &self.private;
+    /// The type of the end `end`, around `inner`.
+    pub(super) fn end_struct(&self, end: &Ident, doc: &str, inner: &TokenStream) -> TokenStream {
+        let vis = &self.interface.vis;
         let conditions = conditions(&self.interface.attrs);
-        let (wire_name, shown) = (self.wire_name(), end.to_string());
         quote! {
             #conditions
+            #[doc = #doc]
+            #[allow(dead_code)]
+            #vis struct #end {
+                end: #inner,
+            }
+        }
+    }
+
+    /// `Endpoint` and `Debug`.
+    pub(super) fn endpoint(&self, end: &Ident) -> TokenStream {
+        let (wire_name, shown) = (self.wire_name(), end.to_string());
+        quote! {
             #[automatically_derived]
-            impl #private::Endpoint for #end {
+            impl __ipcz::Endpoint for #end {
                 const INTERFACE: &'static str = #wire_name;
 
-                fn from_portal(portal: #private::Portal) -> Self {
+                fn from_portal(portal: __ipcz::Portal) -> Self {
                     Self { end: ::core::convert::From::from(portal) }
                 }
 
-                fn portal(&self) -> &#private::Portal {
+                fn portal(&self) -> &__ipcz::Portal {
                     self.end.portal()
                 }
 
-                fn into_portal(self) -> ::core::result::Result<#private::Portal, Self> {
+                fn into_portal(self) -> ::core::result::Result<__ipcz::Portal, Self> {
                     self.end.into_portal().map_err(|end| Self { end })
                 }
             }
 
-            #conditions
             #[automatically_derived]
             impl ::core::fmt::Debug for #end {
                 fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
@@ -42,30 +52,26 @@ impl Emitter<'_> {
 
     /// `Serialize` and `Deserialize`, which work in a message only.
     pub(super) fn values(&self, end: &Ident) -> TokenStream {
-        let private = &self.private;
-        let serde = quote!(#private::serde);
-        let conditions = conditions(&self.interface.attrs);
+        let serde = quote!(__ipcz::serde);
         let shown = format!("a `{end}`");
         quote! {
-            #conditions
             #[automatically_derived]
             impl #serde::Serialize for #end {
                 fn serialize<__S: #serde::Serializer>(
                     &self,
                     serializer: __S,
                 ) -> ::core::result::Result<__S::Ok, __S::Error> {
-                    #private::serialize_portal(#shown, || self.end.take_portal(), serializer)
+                    __ipcz::serialize_portal(#shown, || self.end.take_portal(), serializer)
                 }
             }
 
-            #conditions
             #[automatically_derived]
             impl<'de> #serde::Deserialize<'de> for #end {
                 fn deserialize<__D: #serde::Deserializer<'de>>(
                     deserializer: __D,
                 ) -> ::core::result::Result<Self, __D::Error> {
-                    #private::deserialize_portal(deserializer)
-                        .map(<Self as #private::Endpoint>::from_portal)
+                    __ipcz::deserialize_portal(deserializer)
+                        .map(<Self as __ipcz::Endpoint>::from_portal)
                 }
             }
         }

@@ -2,20 +2,20 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::spanned::Spanned;
 
-use super::{Emitter, conditions};
+use super::{Emitter, at, conditions};
 use crate::ir::{Method, Receiver, Returns};
 
 impl Emitter<'_> {
-    /// The trait, with futures written out so that they are `Send`. Servers still write `async fn`.
+    /// The trait, with futures written out so that they are `Send`, unless it is local. Servers
+    /// still write `async fn`.
     pub(super) fn handler_trait(&self) -> TokenStream {
         let interface = self.interface;
         let attrs = &interface.attrs;
         let (conditions, docs) = (conditions(attrs), &attrs.docs);
         let (deprecated, others) = (&attrs.deprecated, &attrs.others);
         let (vis, name) = (&interface.vis, &interface.name);
-        let methods = interface.methods.iter().map(handler_method);
+        let methods = interface.methods.iter().map(|method| self.handler_method(method));
         quote! {
             #conditions #(#docs)* #deprecated #(#others)*
             #vis trait #name {
@@ -23,38 +23,41 @@ impl Emitter<'_> {
             }
         }
     }
-}
 
-fn handler_method(method: &Method) -> TokenStream {
-    let attrs = &method.attrs;
-    let (conditions, docs) = (conditions(attrs), &attrs.docs);
-    let (deprecated, others) = (&attrs.deprecated, &attrs.others);
-    let name = &method.name;
-    let receiver = match method.receiver {
-        Receiver::Shared => quote!(&self),
-        Receiver::Exclusive => quote!(&mut self),
-    };
-    let args = method.args.iter().map(|arg| {
-        let (name, ty) = (&arg.name, &arg.ty.syntax);
-        quote!(#name: #ty)
-    });
-    let output = match &method.returns {
-        Returns::Nothing => quote!(()),
-        Returns::Value(ty) => {
-            let ty = &ty.syntax;
-            quote!(#ty)
+    fn handler_method(&self, method: &Method) -> TokenStream {
+        // In the user's place, so that a handler that is not `Send` points there.
+        let span = method.name.span();
+        let send = self.future_bounds().map(|bounds| at(span, bounds));
+        let attrs = &method.attrs;
+        let (conditions, docs) = (conditions(attrs), &attrs.docs);
+        let (deprecated, others) = (&attrs.deprecated, &attrs.others);
+        let name = &method.name;
+        let receiver = match method.receiver {
+            Receiver::Shared => quote!(&self),
+            Receiver::Exclusive => quote!(&mut self),
+        };
+        let args = method.args.iter().map(|arg| {
+            let (name, ty) = (&arg.name, &arg.ty.syntax);
+            quote!(#name: #ty)
+        });
+        let output = match &method.returns {
+            Returns::Nothing => quote!(()),
+            Returns::Value(ty) => {
+                let ty = &ty.syntax;
+                quote!(#ty)
+            }
+            Returns::Fallible { whole, .. } => quote!(#whole),
+        };
+        let output = match (method.is_async, &method.returns) {
+            (true, _) => quote_spanned! {span=>
+                -> impl ::core::future::Future<Output = #output> #send
+            },
+            (false, Returns::Nothing) => TokenStream::new(),
+            (false, _) => quote!(-> #output),
+        };
+        quote! {
+            #conditions #(#docs)* #deprecated #(#others)*
+            fn #name(#receiver #(, #args)*) #output;
         }
-        Returns::Fallible { whole, .. } => quote!(#whole),
-    };
-    let output = match (method.is_async, &method.returns) {
-        (true, _) => quote_spanned! {name.span().resolved_at(output.span())=>
-            -> impl ::core::future::Future<Output = #output> + ::core::marker::Send
-        },
-        (false, Returns::Nothing) => TokenStream::new(),
-        (false, _) => quote!(-> #output),
-    };
-    quote! {
-        #conditions #(#docs)* #deprecated #(#others)*
-        fn #name(#receiver #(, #args)*) #output;
     }
 }

@@ -14,7 +14,7 @@ mod shape;
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{format_ident, quote};
 
-use crate::ir::{Attrs, Interface, Method, WireName};
+use crate::ir::{Attrs, Interface, Method, Receiver, WireName};
 
 /// Emits everything that `interface` stands for: its trait, proxy and receiver.
 ///
@@ -23,31 +23,47 @@ use crate::ir::{Attrs, Interface, Method, WireName};
 pub fn interface(interface: &Interface, ipcz: &TokenStream) -> TokenStream {
     let emitter = Emitter {
         interface,
-        private: quote!(#ipcz::__private),
         proxy: suffixed(&interface.name, "Proxy"),
         receiver: suffixed(&interface.name, "Receiver"),
     };
-    [
-        emitter.handler_trait(),
-        emitter.proxy_struct(),
+    let handler = emitter.handler_trait();
+    let proxy =
+        emitter.end_struct(&emitter.proxy, &emitter.proxy_doc(), &quote!(#ipcz::__private::Client));
+    let receiver = emitter.end_struct(
+        &emitter.receiver,
+        &emitter.receiver_doc(),
+        &quote!(#ipcz::__private::Incoming),
+    );
+    let impls: TokenStream = [
         emitter.proxy_methods(),
         emitter.endpoint(&emitter.proxy),
         emitter.values(&emitter.proxy),
-        emitter.receiver_struct(),
         emitter.receiver_methods(),
         emitter.endpoint(&emitter.receiver),
         emitter.values(&emitter.receiver),
         emitter.dispatch(),
     ]
     .into_iter()
-    .collect()
+    .collect();
+    let conditions = conditions(&interface.attrs);
+    // Besides, a program may need one of the two ends only.
+    let allow = allow_deprecated(&interface.attrs);
+    quote! {
+        #handler
+        #proxy
+        #receiver
+        #conditions #allow
+        #[allow(dead_code)]
+        const _: () = {
+            use #ipcz::__private as __ipcz;
+            #impls
+        };
+    }
 }
 
 /// What every item needs to know.
 struct Emitter<'a> {
     interface: &'a Interface,
-    /// The path of what emitted code may name.
-    private: TokenStream,
     proxy: Ident,
     receiver: Ident,
 }
@@ -56,6 +72,20 @@ impl Emitter<'_> {
     /// What errors call a method.
     fn title(&self, method: &Method) -> String {
         format!("{}::{}", self.interface.name, method.wire_name())
+    }
+
+    /// What else a server must be, so that calls of it can move between threads.
+    fn server_bounds(&self) -> TokenStream {
+        match (self.interface.is_local, self.interface.receiver()) {
+            (true, _) => TokenStream::new(),
+            (false, Receiver::Shared) => quote!(+ ::core::marker::Send + ::core::marker::Sync),
+            (false, Receiver::Exclusive) => quote!(+ ::core::marker::Send),
+        }
+    }
+
+    /// What else a server's futures must be.
+    fn future_bounds(&self) -> Option<TokenStream> {
+        (!self.interface.is_local).then(|| quote!(+ ::core::marker::Send))
     }
 
     /// The expression of the interface's full name.
@@ -106,4 +136,9 @@ fn docs(attrs: &Attrs, default: &str) -> TokenStream {
         return quote!(#[doc = #default]);
     }
     attrs.docs.iter().cloned().collect()
+}
+
+/// Emitted code may name what the user deprecates.
+fn allow_deprecated(attrs: &Attrs) -> Option<TokenStream> {
+    attrs.deprecated.as_ref().map(|_| quote!(#[allow(deprecated)]))
 }

@@ -2,46 +2,34 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
 use super::{Emitter, at, conditions, docs, hex, local};
 use crate::ir::{Arg, Method, Returns};
 
 impl Emitter<'_> {
-    /// The proxy's type.
-    pub(super) fn proxy_struct(&self) -> TokenStream {
-        let (private, proxy, vis) = (&self.private, &self.proxy, &self.interface.vis);
-        let conditions = conditions(&self.interface.attrs);
-        let doc = format!(
-            "Calls a [`{}`] server, whichever node it is on. Its methods are the trait's.",
-            self.interface.name
-        );
-        quote! {
-            #conditions
-            #[doc = #doc]
-            #vis struct #proxy {
-                end: #private::Client,
-            }
-        }
+    /// What the proxy's documentation says.
+    pub(super) fn proxy_doc(&self) -> String {
+        let name = &self.interface.name;
+        format!(" Calls a [`{name}`] server, whichever node it is on. Its methods are the trait's.")
     }
 
     /// The proxy's own functions, and a method for each of the interface's.
     pub(super) fn proxy_methods(&self) -> TokenStream {
-        let (private, vis) = (&self.private, &self.interface.vis);
+        let vis = &self.interface.vis;
         let (proxy, receiver) = (&self.proxy, &self.receiver);
-        let conditions = conditions(&self.interface.attrs);
         let methods = self.interface.methods.iter().map(|method| self.proxy_method(method));
         let node = local("node");
         quote! {
-            #conditions
             impl #proxy {
                 /// A proxy and the receiver that its calls reach. Keep one, send the other.
                 #[must_use]
-                #vis fn pair(#node: &#private::Node) -> (Self, #receiver) {
-                    let (proxy, receiver) = #private::Node::open_portals(#node);
+                #vis fn pair(#node: &__ipcz::Node) -> (Self, #receiver) {
+                    let (proxy, receiver) = __ipcz::Node::open_portals(#node);
                     (
-                        #private::Endpoint::from_portal(proxy),
-                        #private::Endpoint::from_portal(receiver),
+                        __ipcz::Endpoint::from_portal(proxy),
+                        __ipcz::Endpoint::from_portal(receiver),
                     )
                 }
                 #(#methods)*
@@ -50,22 +38,22 @@ impl Emitter<'_> {
     }
 
     fn proxy_method(&self, method: &Method) -> TokenStream {
-        let (private, vis, name) = (&self.private, &self.interface.vis, &method.name);
+        let (vis, name) = (&self.interface.vis, &method.name);
         let title = self.title(method);
-        let docs = docs(&method.attrs, &format!("Calls `{title}`."));
+        let docs = docs(&method.attrs, &format!(" Calls `{title}`."));
         let (conditions, deprecated) = (conditions(&method.attrs), &method.attrs.deprecated);
         let args = method.args.iter().map(|Arg { name, ty }| {
             let ty = &ty.syntax;
             quote!(#name: #ty)
         });
         let (result, call) = if method.oneway.is_some() {
-            (quote!(#private::Sent), quote!(notify))
+            (quote!(__ipcz::Sent), quote!(notify))
         } else {
             let (shape, ok, error) = self.reply(&method.returns);
             let call = quote!(call::<#shape, #ok, #error>);
             match method.returns {
-                Returns::Fallible { .. } => (quote!(#private::Call<#ok, #error>), call),
-                _ => (quote!(#private::Call<#ok>), call),
+                Returns::Fallible { .. } => (quote!(__ipcz::Call<#ok, #error>), call),
+                _ => (quote!(__ipcz::Call<#ok>), call),
             }
         };
         let id = hex(method.id());
@@ -73,7 +61,7 @@ impl Emitter<'_> {
         quote! {
             #conditions #docs #deprecated
             #vis fn #name(&self #(, #args)*) -> #result {
-                self.end.#call(#private::Method { id: #id, name: #title }, #encode)
+                self.end.#call(__ipcz::Method { id: #id, name: #title }, #encode)
             }
         }
     }
@@ -83,16 +71,16 @@ impl Emitter<'_> {
         if method.args.is_empty() {
             return quote!(|_| ::core::result::Result::Ok(()));
         }
-        let (private, to) = (&self.private, local("to"));
+        let to = local("to");
         let title = self.title(method);
         let puts = method.args.iter().map(|Arg { name, ty }| {
-            let place = format!("argument `{name}` of `{title}`");
+            let place = format!("argument `{}` of `{title}`", name.unraw());
             // In the user's place, so that a type that cannot be sent is underlined there.
             let span = ty.syntax.span();
-            let put = at(span, quote!(#private::Encoder::put));
+            let put = at(span, quote!(put));
             let shape = at(span, self.shape(&ty.shape));
             let ty = &ty.syntax;
-            quote_spanned!(span=> #put::<#shape, #ty>(#to, #place, #name)?;)
+            quote_spanned!(span=> #to.#put::<#shape, #ty>(#place, #name)?;)
         });
         quote! {
             move |#to| {

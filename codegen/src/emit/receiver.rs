@@ -3,50 +3,38 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use super::{Emitter, conditions};
+use super::Emitter;
 use crate::ir::Receiver;
 
 impl Emitter<'_> {
-    /// The receiver's type.
-    pub(super) fn receiver_struct(&self) -> TokenStream {
-        let (private, receiver, vis) = (&self.private, &self.receiver, &self.interface.vis);
-        let conditions = conditions(&self.interface.attrs);
-        let doc = format!(
-            "The end that calls of [`{}`] arrive at, until a [`{}`] server takes them.",
-            self.proxy, self.interface.name
-        );
-        quote! {
-            #conditions
-            #[doc = #doc]
-            #vis struct #receiver {
-                end: #private::Incoming,
-            }
-        }
+    /// What the receiver's documentation says.
+    pub(super) fn receiver_doc(&self) -> String {
+        let (proxy, name) = (&self.proxy, &self.interface.name);
+        format!(
+            " The end that calls of [`{proxy}`] arrive at, until a [`{name}`] server takes them."
+        )
     }
 
     /// The ways to serve.
     pub(super) fn receiver_methods(&self) -> TokenStream {
-        let (private, vis) = (&self.private, &self.interface.vis);
+        let vis = &self.interface.vis;
         let (receiver, name) = (&self.receiver, &self.interface.name);
-        let conditions = conditions(&self.interface.attrs);
-        let (bounds, order, serve, block) = match self.interface.receiver() {
+        let (bounds, send) = (self.server_bounds(), self.future_bounds());
+        let (order, serve, block) = match self.interface.receiver() {
             Receiver::Shared => (
-                quote!(::core::marker::Send + ::core::marker::Sync),
-                "Calls start in order, and run at the same time.",
+                " Calls start in order, and run at the same time, up to 1024 of them.",
                 quote!(serve_shared),
                 quote!(serve_shared_blocking),
             ),
             Receiver::Exclusive => (
-                quote!(::core::marker::Send),
-                "Calls run in order, one at a time. A method that waits for a call back into this very \
+                " Calls run in order, one at a time. A method that waits for a call back into this very \
                  endpoint waits forever.",
                 quote!(serve_exclusive),
                 quote!(serve_exclusive_blocking),
             ),
         };
-        let result = quote!(::core::result::Result<(), #private::ServeError>);
+        let result = quote!(::core::result::Result<(), __ipcz::ServeError>);
         quote! {
-            #conditions
             impl #receiver {
                 /// Has `server` take the calls, on any executor, until the client closes its end.
                 ///
@@ -56,9 +44,9 @@ impl Emitter<'_> {
                 /// The client was lost, or sent a malformed request; calls that still ran are dropped.
                 #vis fn serve(
                     self,
-                    server: impl #name + #bounds,
-                ) -> impl ::core::future::Future<Output = #result> + ::core::marker::Send {
-                    #private::#serve::<Self, _>(self.end, server)
+                    server: impl #name #bounds,
+                ) -> impl ::core::future::Future<Output = #result> #send {
+                    __ipcz::#serve::<Self, _>(self.end, server)
                 }
 
                 /// Has `server` take the calls, on this thread, until the client closes its end.
@@ -67,8 +55,8 @@ impl Emitter<'_> {
                 ///
                 /// # Errors
                 /// The client was lost, or sent a malformed request; calls that still ran are dropped.
-                #vis fn serve_blocking(self, server: impl #name + #bounds) -> #result {
-                    #private::#block::<Self, _>(self.end, server)
+                #vis fn serve_blocking(self, server: impl #name #bounds) -> #result {
+                    __ipcz::#block::<Self, _>(self.end, server)
                 }
             }
         }

@@ -24,6 +24,8 @@ pub struct Interface {
     pub name: Ident,
     /// Its name between processes.
     pub wire_name: WireName,
+    /// Whether its servers stay on one thread: nothing of them need be `Send`.
+    pub is_local: bool,
     /// Its methods, as declared.
     pub methods: Vec<Method>,
 }

@@ -142,3 +142,48 @@ fn generic<'a, const N: usize>(ty: &'a Syntax, name: &str) -> Option<[&'a Syntax
     });
     types.collect::<Option<Vec<_>>>()?.try_into().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(ty: &str) -> Shape {
+        Type::new(syn::parse_str(ty).expect("a type")).shape
+    }
+
+    #[test]
+    fn shapes_are_read_off_the_spelling() {
+        let optional = |shape| Shape::Optional(Box::new(shape));
+        for (ty, expected) in [
+            ("&str", Shape::Str),
+            ("&'a [u8]", Shape::Slice),
+            ("Vec<u8>", Shape::Bytes),
+            ("::std::vec::Vec<u8>", Shape::Bytes),
+            ("[u8; N + 1]", Shape::Array),
+            ("(Vec<u8>)", Shape::Bytes),
+            ("Option<Vec<u8>>", optional(Shape::Bytes)),
+            ("Option<Option<[u8; 4]>>", optional(optional(Shape::Array))),
+            ("&mut str", Shape::Plain),
+            ("&[u16]", Shape::Plain),
+            ("Vec<u16>", Shape::Plain),
+            ("Vec<Vec<u8>>", Shape::Plain),
+            ("Option<u8>", Shape::Plain),
+            ("Option<&str>", Shape::Plain),
+            ("Vec<u8, A>", Shape::Plain),
+            ("(Vec<u8>, u8)", Shape::Plain),
+        ] {
+            assert_eq!(shape(ty), expected, "{ty}");
+        }
+    }
+
+    #[test]
+    fn results_are_told_from_values() {
+        let returns = |output| Returns::new(&syn::parse_str(output).expect("a return type"));
+        assert_eq!(returns(""), Returns::Nothing);
+        assert!(matches!(returns("-> io::Result<u8>"), Returns::Value(_)));
+        let Returns::Fallible { ok, .. } = returns("-> std::result::Result<Vec<u8>, E>") else {
+            panic!("a Result");
+        };
+        assert_eq!(ok.shape, Shape::Bytes);
+    }
+}

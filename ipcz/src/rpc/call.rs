@@ -22,6 +22,28 @@ type Decode<T, E> = fn(&mut Decoder<'_>) -> Result<Result<T, E>, CodecError>;
 /// [`wait`](Self::wait); any number of calls can be under way on one proxy, from any threads.
 ///
 /// Dropping a call gives up its result. The server is not told yet: it finishes the method.
+///
+/// ```
+/// # #[ipcz::interface]
+/// # trait Adder { async fn add(&self, a: u32, b: u32) -> Result<u32, String>; #[oneway] fn reset(&self); }
+/// # struct Exact;
+/// # impl Adder for Exact {
+/// #     async fn add(&self, a: u32, b: u32) -> Result<u32, String> { a.checked_add(b).ok_or("too large".into()) }
+/// #     fn reset(&self) {}
+/// # }
+/// # let (adder, receiver) = AdderProxy::pair(&ipcz::Node::broker()?);
+/// # std::thread::spawn(move || receiver.serve_blocking(Exact));
+/// let first = adder.add(1, 2); // Both are on their way now.
+/// let second = adder.add(3, 4);
+/// assert_eq!(second.wait()?, 7);
+/// assert_eq!(first.wait()?, 3);
+///
+/// match adder.add(u32::MAX, 1).wait() {
+///     Err(ipcz::CallError::Application(why)) => assert_eq!(why, "too large"),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "the request was sent; await the call or `.wait()` for its result, or drop it to ignore that"]
 pub struct Call<T, E = Infallible> {
     state: State,
@@ -140,6 +162,20 @@ impl<T, E> fmt::Debug for Call<T, E> {
 ///
 /// That it was sent does not say that the server took it: nothing comes back. Messages and calls on
 /// one proxy arrive in the order in which they were made.
+///
+/// ```
+/// # #[ipcz::interface]
+/// # trait Adder { async fn add(&self, a: u32, b: u32) -> Result<u32, String>; #[oneway] fn reset(&self); }
+/// # struct Exact;
+/// # impl Adder for Exact {
+/// #     async fn add(&self, a: u32, b: u32) -> Result<u32, String> { a.checked_add(b).ok_or("too large".into()) }
+/// #     fn reset(&self) {}
+/// # }
+/// # let (adder, receiver) = AdderProxy::pair(&ipcz::Node::broker()?);
+/// # std::thread::spawn(move || receiver.serve_blocking(Exact));
+/// adder.reset().now()?;
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "use `.now()?`, `.wait()?` or `.await?` to learn whether the message was sent"]
 #[derive(Debug)]
 pub struct Sent {

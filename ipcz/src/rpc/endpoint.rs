@@ -9,6 +9,23 @@ use crate::Portal;
 /// `#[ipcz::interface]` implements it for the proxy and the receiver of each trait. An endpoint is
 /// also a value: it may be an argument or a result of any interface, by itself or inside of other
 /// types, and keeps its connection wherever it goes.
+///
+/// ```
+/// use ipcz::Endpoint;
+///
+/// #[ipcz::interface(name = "demo.Counter")]
+/// trait Counter {
+///     async fn next(&self) -> u64;
+/// }
+///
+/// // Two programs that agreed what a portal is for, such as the first of a new connection.
+/// let (mine, yours) = ipcz::Node::broker()?.open_portals();
+/// let counter = CounterProxy::from_portal(mine);
+/// let receiver = CounterReceiver::from_portal(yours);
+/// assert_eq!(CounterProxy::INTERFACE, "demo.Counter");
+/// # drop((counter, receiver));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 pub trait Endpoint: Sized + Send {
     /// The full name of the interface, which both ends know it by.
     const INTERFACE: &'static str;

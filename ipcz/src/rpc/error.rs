@@ -7,13 +7,14 @@ use crate::Disconnect;
 
 /// Why a call gave no result.
 ///
-/// `E` is the application's own error, [`Infallible`] where a method has none.
+/// `E` is the application's own error, [`Infallible`] where a method has none. It need not implement
+/// `Error`: a call's error does if `E` can be displayed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError<E = Infallible> {
     /// The server answered with its own error.
     #[error("{0}")]
-    Application(#[source] E),
+    Application(E),
     /// The server can no longer be reached, so the result is unknown: it may have acted or not.
     /// Every later call on this proxy fails alike.
     #[error("the server is gone: {0}")]

@@ -21,6 +21,9 @@ use super::message::{Failure, ReplyHead, failure_text};
 use crate::shell::Watcher;
 use crate::{Handle, Parcel, Portal, PutErrorKind, TryRecvError};
 
+/// How many calls may be abandoned before their replies are fetched for nobody's sake.
+const MAX_ABANDONED: usize = 32;
+
 /// A reply whose head was understood: the whole message, and its handles.
 pub(super) type Reply = (Vec<u8>, Vec<Handle>);
 
@@ -39,6 +42,8 @@ pub(super) struct Replies {
 struct State {
     last_call: u32,
     calls: BTreeMap<u32, Slot>,
+    /// How many of them are abandoned.
+    abandoned: usize,
     /// Why every call fails from now on.
     fault: Option<Fault>,
     /// A thread fetches; nobody else may.
@@ -131,14 +136,23 @@ impl Replies {
     }
 
     /// Gives up the result of a call.
-    pub(super) fn abandon(&self, call: u32) {
+    pub(super) fn abandon(self: &Arc<Self>, call: u32) {
         let mut state = self.lock();
         let dropped = match state.calls.get_mut(&call) {
-            Some(slot @ Slot::Waiting(_)) => Some(std::mem::replace(slot, Slot::Abandoned)),
+            Some(slot @ Slot::Waiting(_)) => {
+                let waiting = std::mem::replace(slot, Slot::Abandoned);
+                state.abandoned += 1;
+                Some(waiting)
+            }
             Some(Slot::Done(_)) => state.calls.remove(&call),
             _ => None,
         };
-        drop(state);
+        if state.abandoned > MAX_ABANDONED {
+            // Nobody may ever wait again, and what nobody fetches would pile up.
+            self.fetch_for_wakers(state);
+        } else {
+            drop(state);
+        }
         drop(dropped);
     }
 
@@ -333,7 +347,10 @@ impl Replies {
                 waker.into_iter().for_each(Waker::wake);
                 Ok(())
             }
-            Some(Slot::Abandoned) => Ok(()),
+            Some(Slot::Abandoned) => {
+                state.abandoned -= 1;
+                Ok(())
+            }
             Some(done @ Slot::Done(_)) => {
                 state.calls.insert(head.call, done);
                 Err(CodecError::new("a call was answered twice"))
@@ -354,6 +371,7 @@ impl Replies {
             }
         }
         state.calls.retain(|_, slot| !matches!(slot, Slot::Abandoned));
+        state.abandoned = 0;
         self.changed.notify_all();
         drop(state);
         // A peer that broke the protocol is not listened to any more.

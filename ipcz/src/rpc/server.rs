@@ -86,22 +86,24 @@ impl Answer {
 type Outcome = Result<Option<Parcel>, CodecError>;
 
 /// An interface whose methods all take `&self`: calls start in order and run at the same time.
+///
+/// Whether that can move between threads depends on the interface, and the compiler finds out.
 pub trait ServeShared<S> {
     /// Runs one request. An error is no request of the interface: it ends the connection.
-    fn dispatch(server: &S, request: Request) -> impl Future<Output = Outcome> + Send;
+    fn dispatch(server: &S, request: Request) -> impl Future<Output = Outcome>;
 }
 
 /// An interface with a method that takes `&mut self`: one call runs at a time, in order.
 pub trait ServeExclusive<S> {
     /// Runs one request. An error is no request of the interface: it ends the connection.
-    fn dispatch(server: &mut S, request: Request) -> impl Future<Output = Outcome> + Send;
+    fn dispatch(server: &mut S, request: Request) -> impl Future<Output = Outcome>;
 }
 
 /// Serves `incoming` until its peer closes it and every call is finished.
 ///
 /// # Errors
 /// See [`ServeError`].
-pub async fn serve_shared<I: ServeShared<S>, S: Sync>(
+pub async fn serve_shared<I: ServeShared<S>, S>(
     incoming: Incoming,
     server: S,
 ) -> Result<(), ServeError> {
@@ -117,7 +119,7 @@ pub async fn serve_shared<I: ServeShared<S>, S: Sync>(
 ///
 /// # Errors
 /// See [`ServeError`].
-pub fn serve_shared_blocking<I: ServeShared<S>, S: Sync>(
+pub fn serve_shared_blocking<I: ServeShared<S>, S>(
     incoming: Incoming,
     server: S,
 ) -> Result<(), ServeError> {
@@ -139,7 +141,7 @@ pub fn serve_shared_blocking<I: ServeShared<S>, S: Sync>(
 ///
 /// # Errors
 /// See [`ServeError`].
-pub async fn serve_exclusive<I: ServeExclusive<S>, S: Send>(
+pub async fn serve_exclusive<I: ServeExclusive<S>, S>(
     incoming: Incoming,
     mut server: S,
 ) -> Result<(), ServeError> {
@@ -159,7 +161,7 @@ pub async fn serve_exclusive<I: ServeExclusive<S>, S: Send>(
 ///
 /// # Errors
 /// See [`ServeError`].
-pub fn serve_exclusive_blocking<I: ServeExclusive<S>, S: Send>(
+pub fn serve_exclusive_blocking<I: ServeExclusive<S>, S>(
     incoming: Incoming,
     mut server: S,
 ) -> Result<(), ServeError> {
