@@ -148,8 +148,13 @@ impl<P: Payload> Engine<P> {
         }
         let Some(router_id) = self.remove_end(id).and_then(|end| end.router) else { return };
         let Some(router) = self.routers.get(router_id.0) else { return };
-        if !router.is_open() && router.ends().next().is_none() {
+        let unlinked = router.ends().next().is_none();
+        let (open, complete) = (router.is_open(), router.is_complete());
+        if unlinked && !open {
             self.routers.remove(router_id.0);
+        } else if unlinked && !complete {
+            // The counts of the links do not add up to the length of the route.
+            self.break_here(router_id);
         } else {
             self.evaluate(router_id);
         }

@@ -46,7 +46,11 @@ pub(super) fn make(world: &World, rng: &mut Rng) -> Option<Step> {
     let seen = &world.nodes.iter().find(|node| node.hostile)?.seen;
     let names: Vec<_> = world.nodes.iter().map(|node| node.engine.config().name).collect();
     let mut forger = Forger { seen: &seen.0, names, rng };
-    let message = Box::new(forger.message());
+    let mut message = forger.message();
+    if let Message::Network(NetworkMessage::Introduce { transport, .. }) = &mut message {
+        *transport = TransportId(u64::MAX); // It can lie about what it sends, not copy it.
+    }
+    let message = Box::new(message);
     Some(Step::Forge { conn, side, message })
 }
 

@@ -178,11 +178,11 @@ impl World {
         let lost = self.model.is_gone(self.model.peer(via));
         for &ep in moved {
             self.model.set_place(ep, Place::Travelling(via));
-            if lost {
-                self.model.forget(ep);
-            }
             if tainted {
                 self.model.taint(ep);
+            }
+            if lost {
+                self.model.forget(ep);
             }
         }
     }
