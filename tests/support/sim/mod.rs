@@ -1,6 +1,6 @@
 //! Whole networks of engines in one thread, under a scheduler that tries everything.
 //!
-//! A [`World`] is some nodes, the connections between them and a [`model`] of what applications did.
+//! A [`World`] is some nodes, the connections between them and a `model` of what applications did.
 //! [`World::apply`] carries out one [`Step`]: a delivery or something that an application or a fault
 //! does. [`Scheduler`] picks steps from a seed. After every step [`check`] compares the engines with
 //! the model; once nothing is under way it compares what must hold in the end.
