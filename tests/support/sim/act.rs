@@ -1,7 +1,8 @@
 //! What applications do with portals.
 
 use ipcz_core::{
-    GetRefused, Parcel, PortalId, PutRefused, TrapConditions, TrapEvent, TrapId, TrapRefused,
+    GetRefused, MergeRefused, Parcel, PortalId, PutRefused, TrapConditions, TrapEvent, TrapId,
+    TrapRefused,
 };
 
 use super::model::{Armed, Ep, Place, Tag};
@@ -160,14 +161,18 @@ impl World {
             return Ok(false);
         };
         let unused = |ep: Ep| self.model.eps[&ep].sent.is_empty() && self.model.eps[&ep].taken == 0;
-        if node != other || a == b || self.model.peer(a) == b || !unused(a) || !unused(b) {
+        if node != other || a == b || !unused(a) || !unused(b) {
             return Ok(false);
         }
-        if self.model.join_would_swallow(a, b) {
+        if self.model.peer(a) != b && self.model.join_would_swallow(a, b) {
             return Ok(false);
         }
         let tainted = self.model.eps[&a].tainted || self.model.eps[&b].tainted;
+        let ring = self.model.peer(a) == b;
         if let Err(refused) = self.engine(node).merge(first, second) {
+            if ring && refused == MergeRefused::SameRoute {
+                return Ok(false);
+            }
             if tainted {
                 return Ok(false); // A parcel of unknown origin was taken, perhaps.
             }
