@@ -18,10 +18,12 @@
 //! | `run` | seeds, traces, shrinking |
 //! | `hostile` | a node that says anything |
 //! | `script` | worlds that are written down |
+//! | `explore` | every interleaving of a small world |
 
 mod act;
 pub mod check;
 mod conn;
+pub mod explore;
 mod hostile;
 mod model;
 mod rng;

@@ -96,7 +96,7 @@ impl Stage {
     }
 
     /// Takes what the carriers brought.
-    fn take(&mut self) -> Result<(), Violation> {
+    pub(super) fn take(&mut self) -> Result<(), Violation> {
         for index in 0..self.carriers.len() {
             let at = self.carriers[index].2;
             self.world.apply(&Step::Get { at })?;
