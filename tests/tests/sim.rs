@@ -1,6 +1,7 @@
 //! Networks of engines under a scheduler that tries everything.
 
 use ipcz_core::{Descriptor, LinkId, Message, RouteMessage, Secret, TrapConditions};
+use ipcz_tests::sim::explore::{PLOTS, explore};
 use ipcz_tests::sim::run::{replay, run_seed, shrink};
 use ipcz_tests::sim::schedule::{Profile, Wanted};
 use ipcz_tests::sim::script::Stage;
@@ -126,6 +127,17 @@ fn traps_on_a_route_that_was_cut() {
     let conditions = TrapConditions { peer_closed: true, ..TrapConditions::default() };
     let drop = Step::Drop { conn: to_broker(1), keep: [1, 1] };
     plays(2, &[connect(1, 0), Step::Trap { ep: 0, conditions }, drop]);
+}
+
+#[test]
+fn every_interleaving_of_small_worlds() {
+    for plot in PLOTS.iter().filter(|plot| plot.quick) {
+        for opened_at in [0, 1] {
+            let found = explore(plot, opened_at, 0, 10_000);
+            assert_eq!(found.violation, None, "{}, opened at {opened_at}", plot.name);
+            assert!(!found.cut_short && found.ends > 0, "{}: {found:?}", plot.name);
+        }
+    }
 }
 
 /// Lets what the last node of a world would never say arrive, and then anything happen.

@@ -47,6 +47,15 @@ pub const PLOTS: &[Plot] = &[
     quick("one end moves, its old node crashes", &[&["M(0,2)"], &["X(0)"]]),
     quick("one end moves, its new node crashes", &[&["M(0,2)"], &["X(2)"]]),
     quick("one end moves, its peer's node crashes", &[&["M(0,2)"], &["X(1)"]]),
+    quick("two routes are joined", &[&["J"], &["P0"], &["P1"]]),
+    quick("two routes are joined, one end moves", &[&["J"], &["M(0,1)"]]),
+    quick("two routes are joined, one end is closed", &[&["J"], &["P0", "C(0)"], &["P1"]]),
+    slow("two routes are joined, both ends move", &[&["J"], &["M(0,1)"], &["M(1,2)"]]),
+    slow("two routes are joined, one moves, one is closed", &[&["J"], &["M(0,1)"], &["C(1)"]]),
+    slow("two routes are joined, a node crashes", &[&["J"], &["M(0,1)"], &["X(2)"]]),
+    slow("three proxies, closed behind", &[&["M(0,2)", "M(0,1)", "M(0,0)"], &["C(1)"]]),
+    slow("both ends move and are closed", &[&["M(0,2)", "P0", "C(0)"], &["M(1,0)", "C(1)"]]),
+    slow("one end moves four times", &[&["M(0,2)", "M(0,1)", "M(0,0)", "M(0,2)"], &["P1"]]),
     slow("three proxies", &[&["M(0,2)", "M(0,1)", "M(0,0)"]]),
     slow("both ends move, one is closed", &[&["M(0,2)", "C(0)"], &["M(1,0)"]]),
     slow("both ends move, one twice", &[&["M(0,2)", "M(0,1)"], &["M(1,0)"]]),
@@ -126,7 +135,8 @@ fn search(
     limit: usize,
     found: &mut Found,
 ) -> Result<(), Violation> {
-    let stage = Stage::new(opened_at, salt)?;
+    let joins = plot.actors.concat().contains(&"J");
+    let stage = if joins { Stage::seamed(salt)? } else { Stage::new(opened_at, salt)? };
     let start = State { stage, progress: vec![0; plot.actors.len()], depth: 0 };
     let mut seen = HashSet::from([start.hash()]);
     let mut todo = vec![start];
