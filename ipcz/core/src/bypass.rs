@@ -42,6 +42,9 @@ impl<P: Payload> Engine<P> {
         }
         let [outer, inner] = Side::BOTH.map(|side| router.side(side).primary);
         let (Some(outer), Some(inner)) = (outer, inner) else { return };
+        if self.ends[outer.0].twin() == Some(inner) {
+            return self.break_here(id); // All that is left of a ring.
+        }
         if self.ends[outer.0].owner && self.ends[inner.0].owner {
             self.routers[id.0].committed = true;
             let target = self.key_beyond(outer);

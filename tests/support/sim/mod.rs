@@ -10,7 +10,9 @@
 //! | `world` | nodes, connections, what engines ask of their embedder |
 //! | `conn` | a connection: two queues, and who holds its ends |
 //! | `model` | portals and parcels as the applications know them |
-//! | `step` | what can happen, and how it is carried out |
+//! | `step` | what can happen |
+//! | `act` | what applications do with portals |
+//! | `trouble` | what happens to nodes and connections |
 //! | `schedule` | which of it happens next |
 //! | `check` | what must hold |
 //! | `run` | seeds, traces, shrinking |
@@ -18,8 +20,10 @@
 //! | `script` | worlds that are written down |
 //! | `explore` | every interleaving of a small world |
 
+mod act;
 pub mod check;
 mod conn;
+pub mod explore;
 mod hostile;
 mod model;
 mod rng;
@@ -27,6 +31,7 @@ pub mod run;
 pub mod schedule;
 pub mod script;
 pub mod step;
+mod trouble;
 pub mod world;
 
 pub use conn::{ConnId, Side};
