@@ -190,4 +190,6 @@ fn ring() {
 #[test]
 fn worlds_with_a_hostile_node() {
     holds_for(0..300, Wanted { hostile: true, ..Wanted::default() });
+    // Two routes tied together by a mixed-up key: a portal in a parcel in its own queue.
+    holds_for(121_402..121_403, Wanted { hostile: true, ..Wanted::default() });
 }

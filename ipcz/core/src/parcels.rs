@@ -249,7 +249,9 @@ impl<P: Payload> Engine<P> {
         let beyond_end =
             router.side(Side::Outer).closed.is_some_and(|length| sequence >= length.get());
         let too_far = sequence.saturating_sub(router.queue.expected()) > limits::MAX_SEQUENCE_GAP;
-        let refused = if beyond_end || too_far {
+        // A portal that was sent over its own route would wait inside itself for ever.
+        let swallowed = parcel.portals.contains(&id);
+        let refused = if beyond_end || too_far || swallowed {
             Some(parcel)
         } else {
             router.queue.insert(sequence, parcel).err()
