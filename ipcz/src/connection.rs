@@ -44,7 +44,7 @@ impl Connection {
         let (peer, portals, link) = begun.map_err(|refused| {
             Error::new(match refused {
                 ConnectRefused::TooManyPortals => ErrorKind::TooManyPortals,
-                ConnectRefused::NotABroker => ErrorKind::NotABroker,
+                ConnectRefused::NoBroker => ErrorKind::NoBroker,
                 ConnectRefused::HasBroker => ErrorKind::HasBroker,
             })
         })?;

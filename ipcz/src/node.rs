@@ -87,6 +87,7 @@ impl Node {
             key: random()?,
             features: 0,
             max_payload: wire::MAX_PAYLOAD as u64,
+            takes_referrals: true,
         };
         let shared = Shared::new(driver, system, config)?;
         Ok(Self { guard: Arc::new(Guard(shared)) })
@@ -134,7 +135,7 @@ impl Node {
     /// The program says [`Node::from_parent`]. It is handed one descriptor and nothing else.
     ///
     /// # Errors
-    /// [`ErrorKind::NotABroker`] if this node is none, [`ErrorKind::Os`] if the program cannot be
+    /// [`ErrorKind::NoBroker`] if this node has none to share, [`ErrorKind::Os`] if the program cannot be
     /// run; nothing is left behind then.
     pub fn spawn(&self, command: Command) -> Result<Child, Error> {
         self.spawn_with(command, &ConnectOptions::default())
@@ -145,9 +146,6 @@ impl Node {
     /// # Errors
     /// As [`Node::spawn`], and [`ErrorKind::TooManyPortals`].
     pub fn spawn_with(&self, command: Command, options: &ConnectOptions) -> Result<Child, Error> {
-        if !self.is_broker() {
-            return Err(Error::new(ErrorKind::NotABroker));
-        }
         let (process, transport) = self.system_driver()?.spawn(command)?;
         match self.connect_transport(transport, Relation::Client, options) {
             Ok(connection) => Ok(Child::new(process, connection)),
@@ -184,12 +182,9 @@ impl Node {
     /// Listens at a path of the file system for programs that say [`Node::connect`].
     ///
     /// # Errors
-    /// [`ErrorKind::NotABroker`] if this node is none, [`ErrorKind::Os`] if the path cannot be
+    /// [`ErrorKind::Os`] if the path cannot be
     /// listened at; the source names it.
     pub fn listen(&self, path: impl AsRef<Path>) -> Result<Listener, Error> {
-        if !self.is_broker() {
-            return Err(Error::new(ErrorKind::NotABroker));
-        }
         Ok(Listener::new(self.clone(), self.system_driver()?.listen(path)?))
     }
 
@@ -222,7 +217,7 @@ impl Node {
     /// The connection's portals can be used at once.
     ///
     /// # Errors
-    /// [`ErrorKind::TooManyPortals`], [`ErrorKind::NotABroker`] or [`ErrorKind::HasBroker`]. The
+    /// [`ErrorKind::TooManyPortals`], [`ErrorKind::NoBroker`] or [`ErrorKind::HasBroker`]. The
     /// transport is closed then.
     pub fn connect_transport(
         &self,

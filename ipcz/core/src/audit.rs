@@ -92,7 +92,7 @@ impl<P: Payload> Engine<P> {
     /// How many introductions are waited for, or are being made.
     #[must_use]
     pub fn pending_introductions(&self) -> usize {
-        self.introductions.len()
+        self.wanted.len() + self.under_way.len() + self.federation.len()
     }
 
     /// Whether this is one of the connections that the engine has.

@@ -77,6 +77,10 @@ impl<P: Payload> Engine<P> {
         if let Err(refused) = self.check_put(portal, &parcel.portals) {
             return Err((refused, parcel));
         }
+        for &moved in &parcel.portals {
+            // Whoever takes it from the parcel is another owner, on whichever node.
+            self.spring_removed(moved);
+        }
         let router = &mut self.routers[portal.0];
         let sequence = router.next_out;
         router.next_out += 1;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ipcz_core::{Cause, CauseKind, Effect, Introduction, Message, NetworkMessage, TrapEvent};
+use ipcz_core::{Cause, CauseKind, Effect, Message, Pairing, TrapEvent};
 
 use super::link::Link;
 use super::notices::Notice;
@@ -19,7 +19,7 @@ pub(crate) struct Work {
     flush: Vec<Arc<Link>>,
     close: Vec<(Arc<Link>, Cause)>,
     notices: Vec<(Notice, TrapEvent)>,
-    introductions: Vec<Introduction>,
+    pairings: Vec<Pairing>,
     unwanted: Vec<Box<dyn Transport>>,
     connected: Vec<(Arc<ConnectionState>, ipcz_core::NodeName)>,
     ended: Vec<(Arc<ConnectionState>, Cause)>,
@@ -41,7 +41,7 @@ impl State {
                 Effect::Fire { trap, event } => {
                     work.notices.extend(self.notices.remove(trap).map(|notice| (notice, event)));
                 }
-                Effect::CreateTransports(introduction) => work.introductions.push(introduction),
+                Effect::CreateTransports(pairing) => work.pairings.push(pairing),
                 Effect::Activate { peer, transport } => {
                     let Some(transport) = self.transports.remove(&transport) else { continue };
                     work.activate.push(self.add_link(peer, transport));
@@ -77,8 +77,8 @@ impl State {
 
     fn transport_in<P>(&mut self, message: &Message<P>) -> Option<Box<dyn Transport>> {
         match message {
-            Message::Network(NetworkMessage::Introduce { transport, .. }) => {
-                self.transports.remove(transport)
+            Message::Network(message) => {
+                message.transport().and_then(|transport| self.transports.remove(&transport))
             }
             _ => None,
         }
@@ -101,8 +101,8 @@ impl Shared {
             self.close_link(link, cause);
         }
         drop(work.unwanted);
-        for introduction in work.introductions {
-            self.introduce(introduction);
+        for pairing in work.pairings {
+            self.pair(pairing);
         }
         for (state, cause) in work.ended {
             state.update(|progress| progress.ended = Some(cause));
@@ -121,11 +121,11 @@ impl Shared {
         }
     }
 
-    fn introduce(self: &Arc<Self>, introduction: Introduction) {
+    fn pair(self: &Arc<Self>, pairing: Pairing) {
         let made = self.driver.create_transports().ok();
         self.step(|state| {
             let ids = made.map(|(a, b)| (state.park_transport(a), state.park_transport(b)));
-            state.engine.handle_transports(introduction, ids);
+            state.engine.handle_transports(pairing, ids);
         });
     }
 

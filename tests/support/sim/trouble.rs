@@ -1,6 +1,6 @@
 //! What happens to nodes and connections.
 
-use ipcz_core::{Message, PeerId, PortalId, Relation};
+use ipcz_core::{Message, NodeName, Pairing, PeerId, PortalId, Relation};
 
 use super::conn::{ConnId, Holder, Packet, Side};
 use super::model::{Ep, Place, Tag};
@@ -131,8 +131,11 @@ impl World {
         if self.node(node).asked.is_empty() {
             return Ok(false);
         }
-        let introduction = self.node_mut(node).asked.remove(0);
-        let ends = [introduction.first, introduction.second].map(|peer| self.far_node(node, peer));
+        let pairing = self.node_mut(node).asked.remove(0);
+        let ends = match pairing {
+            Pairing::Introduction(pair) => pair.names().map(|name| Some(Self::index_of(name))),
+            Pairing::Referral(heir) => [self.far_node(node, heir), Some(0)],
+        };
         let transports = match ends {
             [Some(first), Some(second)] if grant => {
                 let conn = self.new_conn(first, second);
@@ -144,8 +147,13 @@ impl World {
                 None
             }
         };
-        self.engine(node).handle_transports(introduction, transports);
+        self.engine(node).handle_transports(pairing, transports);
         self.done(node)
+    }
+
+    /// The place of the node of that name.
+    fn index_of(name: NodeName) -> u8 {
+        (name.0 & 0xff) as u8
     }
 
     /// The node at the other end of a connection.
