@@ -12,7 +12,7 @@ use crate::files::{Folder, Seeded};
 use crate::run::{PATIENCE, PROMISE, Run, command, kill, run, until};
 
 /// How often each way to be killed is tried.
-const TRIES: u64 = 30;
+const TRIES: u64 = 24;
 /// What A prints last before it kills B, and first after.
 const BEFORE_B_IS_KILLED: &str = "There and back";
 const AFTER_B_IS_KILLED: &str = "A kills B";
@@ -58,7 +58,7 @@ fn a_worker_killed_while_b_counts_is_named() {
 #[test]
 fn a_worker_killed_at_any_time_is_named() {
     let folder = Folder::new();
-    let path = folder.file("small", &Seeded(3).bytes(1 << 20));
+    let path = folder.file("small", &Seeded(3).bytes(1 << 18));
     let whole = duration(&path);
     let mut seeded = Seeded(4);
     for number in 0..2 * TRIES {
@@ -119,7 +119,7 @@ fn workers_end_when_a_is_gone() {
 #[test]
 fn workers_end_when_a_is_gone_at_any_time() {
     let folder = Folder::new();
-    let path = folder.file("small", &Seeded(6).bytes(1 << 20));
+    let path = folder.file("small", &Seeded(6).bytes(1 << 18));
     let whole = duration(&path);
     let mut seeded = Seeded(7);
     for _ in 0..TRIES {
