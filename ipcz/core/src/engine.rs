@@ -208,7 +208,7 @@ impl<P: Payload> Engine<P> {
         let router = &mut self.routers[router_id.0];
         let side = router.side_mut(end.side);
         if let Some(replaced) = side.primary.replace(id) {
-            router.decaying.push(replaced);
+            router.add_decaying(replaced);
             self.ends[replaced.0].pending = None;
         }
     }
@@ -220,10 +220,7 @@ impl<P: Payload> Engine<P> {
             peer.links.remove(&end.link);
         }
         if let Some(router) = end.router.and_then(|router| self.routers.get_mut(router.0)) {
-            for side in &mut router.sides {
-                side.primary = side.primary.filter(|&primary| primary != id);
-            }
-            router.decaying.retain(|&decaying| decaying != id);
+            router.remove_end(id);
         }
         Some(end)
     }

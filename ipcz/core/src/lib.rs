@@ -28,6 +28,7 @@ mod broker;
 mod bypass;
 mod closing;
 mod connect;
+mod count;
 mod effect;
 mod end;
 mod engine;

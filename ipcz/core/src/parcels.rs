@@ -95,7 +95,7 @@ impl<P: Payload> Engine<P> {
     /// Why not.
     pub fn check_put(&self, portal: PortalId, portals: &[PortalId]) -> Result<(), PutRefused> {
         let router = self.open_terminal(portal).ok_or(PutRefused::UnknownPortal)?;
-        if let Some(cause) = router.broken {
+        if let Some(cause) = router.broken() {
             return Err(PutRefused::Disconnected(cause));
         }
         if router.side(Side::Outer).closed.is_some() {
@@ -132,7 +132,7 @@ impl<P: Payload> Engine<P> {
             }
             return Ok(parcel);
         }
-        Err(match router.broken {
+        Err(match router.broken() {
             Some(cause) => GetRefused::Disconnected(cause),
             None if router.is_complete() => GetRefused::PeerClosed,
             None => GetRefused::Empty,
@@ -159,7 +159,7 @@ impl<P: Payload> Engine<P> {
     /// Why a portal's route was cut, if it was.
     #[must_use]
     pub fn cause(&self, portal: PortalId) -> Option<Cause> {
-        self.open_terminal(portal)?.broken
+        self.open_terminal(portal)?.broken()
     }
 
     /// Sends a parcel on a link. The portals in it move, unless the link stays on this node.
@@ -212,7 +212,7 @@ impl<P: Payload> Engine<P> {
             self.doomed.extend(parcel.portals);
             return Ok(());
         };
-        if end.fin_count.is_some_and(|count| end.received >= count) {
+        if end.fin_count.is_some_and(|count| end.received >= count.get()) {
             self.doomed.extend(parcel.portals);
             return Err(ProtocolViolation("a parcel after the last one of its link"));
         }
@@ -246,7 +246,8 @@ impl<P: Payload> Engine<P> {
             self.doomed.extend(parcel.portals);
             return;
         }
-        let beyond_end = router.side(Side::Outer).closed.is_some_and(|length| sequence >= length);
+        let beyond_end =
+            router.side(Side::Outer).closed.is_some_and(|length| sequence >= length.get());
         let too_far = sequence.saturating_sub(router.queue.expected()) > limits::MAX_SEQUENCE_GAP;
         let refused = if beyond_end || too_far {
             Some(parcel)
