@@ -1,7 +1,8 @@
 //! Connections: what two nodes see of each other when they meet.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use ipcz_core::{ConnectRefused, NodeName, PeerId, Relation};
@@ -36,18 +37,21 @@ impl Connection {
     ) -> Result<Self, Error> {
         let shared = node.shared();
         let state = Arc::new(ConnectionState::default());
+        // Given back rather than dropped under the lock: its end is news to the other side, which
+        // may be this node too.
         let begun = shared.step(|inner| {
-            let (peer, portals) = inner.engine.connect(relation, options.portals)?;
-            inner.connections.insert(peer, Arc::clone(&state));
-            Ok((peer, portals, inner.add_link(peer, transport)))
+            if inner.stopped {
+                return Err((ErrorKind::ShutDown, transport));
+            }
+            match inner.engine.connect(relation, options.portals) {
+                Ok((peer, portals)) => {
+                    inner.connections.insert(peer, Arc::clone(&state));
+                    Ok((peer, portals, inner.add_link(peer, transport)))
+                }
+                Err(refused) => Err((error_kind(refused), transport)),
+            }
         });
-        let (peer, portals, link) = begun.map_err(|refused| {
-            Error::new(match refused {
-                ConnectRefused::TooManyPortals => ErrorKind::TooManyPortals,
-                ConnectRefused::NoBroker => ErrorKind::NoBroker,
-                ConnectRefused::HasBroker => ErrorKind::HasBroker,
-            })
-        })?;
+        let (peer, portals, link) = begun.map_err(|(kind, _transport)| Error::new(kind))?;
         let portals = portals.into_iter().map(|id| Some(node.portal(id)));
         let portals = Mutex::new(portals.collect());
         shared.activate(&link);
@@ -143,26 +147,60 @@ impl Connection {
         }
     }
 
-    /// Waits until the connection is over, on any executor, and gives the reason.
+    /// Waits until the connection is over, on any executor, and gives the reason. Any number of
+    /// tasks may wait; dropping the future leaves nothing behind.
     pub async fn closed(&self) -> Disconnect {
-        std::future::poll_fn(|cx| {
-            let mut progress = lock(&self.state.progress);
-            match progress.ended {
-                Some(cause) => Poll::Ready(cause.into()),
-                None => {
-                    if !progress.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
-                        progress.wakers.push(cx.waker().clone());
-                    }
-                    Poll::Pending
-                }
-            }
-        })
-        .await
+        Closed { state: &self.state, waiter: None }.await
     }
 
     /// Ends the connection. Routes over it are cut, on both sides; what was put before still
     /// leaves. Other connections of the two nodes are untouched.
     pub fn disconnect(&self) {
         self.node.shared().step(|state| state.engine.disconnect(self.peer));
+    }
+}
+
+fn error_kind(refused: ConnectRefused) -> ErrorKind {
+    match refused {
+        ConnectRefused::TooManyPortals => ErrorKind::TooManyPortals,
+        ConnectRefused::NoBroker => ErrorKind::NoBroker,
+        ConnectRefused::HasBroker => ErrorKind::HasBroker,
+    }
+}
+
+/// Waits for a connection's end.
+struct Closed<'a> {
+    state: &'a ConnectionState,
+    /// The number under which its waker is kept.
+    waiter: Option<u64>,
+}
+
+impl Future for Closed<'_> {
+    type Output = Disconnect;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Disconnect> {
+        // Cloned and dropped outside the lock: that is the executor's code.
+        let waker = cx.waker().clone();
+        let mut progress = lock(&self.state.progress);
+        if let Some(cause) = progress.ended {
+            return Poll::Ready(cause.into());
+        }
+        let waiter = *self.waiter.get_or_insert_with(|| {
+            progress.last_waiter += 1;
+            progress.last_waiter
+        });
+        let replaced = progress.wakers.insert(waiter, waker);
+        drop(progress);
+        drop(replaced);
+        Poll::Pending
+    }
+}
+
+impl Drop for Closed<'_> {
+    fn drop(&mut self) {
+        if let Some(waiter) = self.waiter {
+            let waker = lock(&self.state.progress).wakers.remove(&waiter);
+            drop(waker);
+        }
     }
 }

@@ -25,7 +25,7 @@ pub enum DisconnectKind {
     /// The connection to a node on the way ended without a farewell: its process ended or was
     /// killed.
     NodeLost,
-    /// A node on the way shut down, or ended the connection on purpose.
+    /// A node on the way, or the portal's own, shut down or ended the connection on purpose.
     Shutdown,
     /// A node on the way broke the protocol and was cut off.
     Violation,
@@ -42,6 +42,11 @@ pub enum DisconnectKind {
 impl Disconnect {
     /// The peer portal was closed.
     pub(crate) const PEER_CLOSED: Self = Self { kind: DisconnectKind::PeerClosed, node: None };
+
+    /// The node of this name, which may be one's own, was shut down.
+    pub(crate) fn shut_down(node: NodeName) -> Self {
+        Self { kind: DisconnectKind::Shutdown, node: Some(node) }
+    }
 
     /// What ended it.
     #[must_use]
@@ -216,6 +221,8 @@ pub enum ErrorKind {
     NoBroker,
     /// The node has a broker and can take no other, or it is a broker where none was expected.
     HasBroker,
+    /// The node was shut down and begins nothing new.
+    ShutDown,
     /// This process was not handed a connection by a parent, or has used it already.
     NoParent,
     /// The connection ended before it worked; the source says why.
@@ -250,6 +257,7 @@ impl fmt::Display for Error {
             ErrorKind::TooManyPortals => "a connection starts with 1024 portals at most",
             ErrorKind::NoBroker => "this node is no broker and has none to share",
             ErrorKind::HasBroker => "this node has a broker and can take no other",
+            ErrorKind::ShutDown => "this node was shut down",
             ErrorKind::NoParent => "this process has no connection from its parent",
             ErrorKind::NotConnected => "the connection ended before it worked",
             ErrorKind::NoSuchPortal => {

@@ -62,6 +62,7 @@ impl Listener {
     /// # Errors
     /// As [`Listener::accept`], and [`ErrorKind::TooManyPortals`](crate::ErrorKind::TooManyPortals).
     pub fn accept_with(&self, options: &ConnectOptions) -> Result<Connection, Error> {
+        options.check()?;
         let (transport, credentials) = self.inner.accept()?;
         let connection = self.node.connect_transport(transport, Relation::Client, options)?;
         Ok(connection.with_credentials(credentials))

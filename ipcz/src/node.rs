@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ipcz_core::limits::MAX_INITIAL_PORTALS;
 use ipcz_core::{Config, NodeName, PortalId, Relation};
 
 use crate::connection::Connection;
@@ -38,6 +39,9 @@ pub struct ConnectOptions {
     pub portals: u32,
 }
 
+/// What is waited for in place of what no clock reaches.
+const FOREVER: Duration = Duration::from_secs(1 << 30);
+
 impl Default for ConnectOptions {
     fn default() -> Self {
         Self { portals: 1 }
@@ -49,6 +53,13 @@ impl ConnectOptions {
     #[must_use]
     pub fn portals(portals: u32) -> Self {
         Self { portals }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match self.portals > MAX_INITIAL_PORTALS {
+            true => Err(Error::new(ErrorKind::TooManyPortals)),
+            false => Ok(()),
+        }
     }
 }
 
@@ -116,7 +127,11 @@ impl Node {
     /// Makes a pair of entangled portals. Either may be sent to any node.
     #[must_use]
     pub fn open_portals(&self) -> (Portal, Portal) {
-        let (a, b) = self.shared().step(|state| state.engine.open_portals());
+        let (a, b) = self.shared().step(|state| match state.stopped {
+            false => state.engine.open_portals(),
+            // The engine knows no portal by this.
+            true => (PortalId::from_bits(0), PortalId::from_bits(0)),
+        });
         (self.portal(a), self.portal(b))
     }
 
@@ -146,6 +161,13 @@ impl Node {
     /// # Errors
     /// As [`Node::spawn`], and [`ErrorKind::TooManyPortals`].
     pub fn spawn_with(&self, command: Command, options: &ConnectOptions) -> Result<Child, Error> {
+        // Whatever would fail afterwards, so that nothing is run in vain.
+        options.check()?;
+        self.shared().look(|state| match () {
+            () if state.stopped => Err(Error::new(ErrorKind::ShutDown)),
+            () if !state.engine.can_have_clients() => Err(Error::new(ErrorKind::NoBroker)),
+            () => Ok(()),
+        })?;
         let (process, transport) = self.system_driver()?.spawn(command)?;
         match self.connect_transport(transport, Relation::Client, options) {
             Ok(connection) => Ok(Child::new(process, connection)),
@@ -171,6 +193,7 @@ impl Node {
     /// # Errors
     /// As [`Node::from_parent`], and [`ErrorKind::TooManyPortals`].
     pub fn from_parent_with(options: &ConnectOptions) -> Result<(Self, Connection), Error> {
+        options.check()?;
         let node = Self::system(false)?;
         let socket =
             unix::from_parent().map_err(|error| Error::with(ErrorKind::NoParent, error))?;
@@ -205,6 +228,7 @@ impl Node {
         path: impl AsRef<Path>,
         options: &ConnectOptions,
     ) -> Result<(Self, Connection), Error> {
+        options.check()?;
         let node = Self::system(false)?;
         let (transport, credentials) = node.system_driver()?.connect(path)?;
         let connection = node.connect_transport(transport, Relation::Broker, options)?;
@@ -239,9 +263,9 @@ impl Node {
     /// Peers see the portals closed and the node gone on purpose. Portals that are still held behave
     /// as closed. Must not be called from a trap's callback.
     pub fn shut_down(&self, linger: Duration) -> bool {
-        self.shared().shut_down();
         let now = Instant::now();
-        let deadline = now.checked_add(linger).unwrap_or(now + Duration::from_secs(1 << 30));
+        let deadline = now.checked_add(linger).unwrap_or(now + FOREVER);
+        self.shared().shut_down(deadline);
         self.shared().wait_idle(deadline)
     }
 }

@@ -12,7 +12,7 @@ use crate::parcel::Apart;
 use crate::recv::{Recv, wait_conditions};
 use crate::shell::{Contents, Guard, Notice, Parker, Shared, Slot, State, Watcher};
 use crate::transaction::{GetTransaction, PutTransaction};
-use crate::trap::{Conditions, Satisfied, Status, TrapEvent};
+use crate::trap::{Conditions, GONE, Satisfied, Status, TrapEvent};
 use crate::{Node, Parcel, Route, wire};
 
 /// One of two entangled portals: what is put into it comes out of its peer, in order, wherever that
@@ -108,7 +108,7 @@ impl Portal {
             }
             Err((refused, parcel)) => {
                 let apart = Apart { contents: parcel.payload, portals };
-                let kind = put_error_kind(refused, &apart);
+                let kind = self.put_error_kind(refused, &apart);
                 Err(PutError::new(kind, apart.put_together()))
             }
         }
@@ -138,13 +138,16 @@ impl Portal {
     ///
     /// ```
     /// # let (near, far) = ipcz::Node::broker()?.open_portals();
-    /// let mut put = near.begin_put(5);
+    /// let mut put = near.begin_put(5)?;
     /// put.copy_from_slice(b"hello");
     /// put.commit()?;
     /// assert_eq!(far.recv_blocking()?.bytes(), b"hello");
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
-    pub fn begin_put(&self, num_bytes: usize) -> PutTransaction<'_> {
+    ///
+    /// # Errors
+    /// [`PutErrorKind::TooLarge`], with an empty parcel. Everything else shows at the commit.
+    pub fn begin_put(&self, num_bytes: usize) -> Result<PutTransaction<'_>, PutError> {
         PutTransaction::new(self, num_bytes)
     }
 
@@ -155,7 +158,7 @@ impl Portal {
     /// will be. Either leaves the portal as it was.
     pub fn try_recv(&self) -> Result<Parcel, TryRecvError> {
         let taken = self.shared().step(|state| state.engine.get(self.id()));
-        taken.map(|parcel| self.receive(parcel)).map_err(try_recv_error)
+        taken.map(|parcel| self.receive(parcel)).map_err(|refused| self.try_recv_error(refused))
     }
 
     /// Waits for the next parcel, on any executor.
@@ -201,7 +204,7 @@ impl Portal {
                         Err(GetRefused::Empty) => {
                             let set = armed.is_some_and(|trap| state.notices.contains(trap));
                             if !set {
-                                armed = state.arm(self.id(), wait_conditions(), notice());
+                                armed = state.set_trap(self.id(), wait_conditions(), notice()).ok();
                             }
                         }
                         _ => drop(armed.take().and_then(|trap| state.disarm(self.id(), trap))),
@@ -211,7 +214,7 @@ impl Portal {
                 match taken {
                     Ok(parcel) => return Ok(self.receive(parcel)),
                     Err(GetRefused::Empty) => {}
-                    Err(refused) => return Err(try_recv_error(refused)),
+                    Err(refused) => return Err(self.try_recv_error(refused)),
                 }
                 if parker.park(deadline) {
                     let trap = armed.take();
@@ -246,14 +249,14 @@ impl Portal {
         });
         match lent {
             Ok(data) => Ok(GetTransaction::new(self, data)),
-            Err(refused) => Err(try_recv_error(refused.unwrap_or(GetRefused::Empty))),
+            Err(refused) => Err(self.try_recv_error(refused.unwrap_or(GetRefused::Empty))),
         }
     }
 
     /// What can be known of the portal now, without waiting.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.shared().look(|state| state.engine.status(self.id())).unwrap_or_default()
+        self.shared().look(|state| state.engine.status(self.id())).unwrap_or(GONE)
     }
 
     /// Where the portal's route leads at this moment, as far as this node knows.
@@ -304,6 +307,39 @@ impl Portal {
         self.shared().step(|state| state.set_trap(id, wait_conditions(), notice)).is_ok()
     }
 
+    fn put_error_kind(&self, refused: PutRefused, apart: &Apart) -> PutErrorKind {
+        match refused {
+            PutRefused::UnknownPortal => PutErrorKind::Disconnected(self.gone()),
+            PutRefused::PeerClosed => PutErrorKind::Disconnected(Disconnect::PEER_CLOSED),
+            PutRefused::Disconnected(cause) => PutErrorKind::Disconnected(cause.into()),
+            PutRefused::BadPortal { index } => {
+                PutErrorKind::BadPortal { index: apart.place_of(index) }
+            }
+            PutRefused::OwnRoute { index } => {
+                PutErrorKind::OwnRoute { index: apart.place_of(index) }
+            }
+            PutRefused::TooManyPortals => PutErrorKind::TooManyHandles,
+        }
+    }
+
+    pub(crate) fn try_recv_error(&self, refused: GetRefused) -> TryRecvError {
+        match refused {
+            GetRefused::Empty => TryRecvError::Empty,
+            GetRefused::UnknownPortal => TryRecvError::Disconnected(self.gone()),
+            GetRefused::PeerClosed => TryRecvError::Disconnected(Disconnect::PEER_CLOSED),
+            GetRefused::Disconnected(cause) => TryRecvError::Disconnected(cause.into()),
+        }
+    }
+
+    /// Why the engine does not know this portal any more: its node was shut down, or it was moved
+    /// out from behind a shared reference.
+    fn gone(&self) -> Disconnect {
+        match self.shared().look(|state| state.stopped) {
+            true => Disconnect::shut_down(self.shared().name),
+            false => Disconnect::PEER_CLOSED,
+        }
+    }
+
     /// Makes handles of what the engine gave.
     pub(crate) fn receive(&self, parcel: ipcz_core::Parcel<Contents>) -> Parcel {
         let ids = parcel.portals.into_iter();
@@ -314,7 +350,7 @@ impl Portal {
 
 impl State {
     /// Sets a trap that gives `notice`, or gives it back.
-    fn set_trap(
+    pub(crate) fn set_trap(
         &mut self,
         portal: PortalId,
         conditions: TrapConditions,
@@ -327,41 +363,9 @@ impl State {
         }
     }
 
-    /// Sets a trap for somebody who has just seen that its conditions are not met.
-    pub(crate) fn arm(
-        &mut self,
-        portal: PortalId,
-        conditions: TrapConditions,
-        notice: Notice,
-    ) -> Option<ipcz_core::TrapId> {
-        self.set_trap(portal, conditions, notice).ok()
-    }
-
     /// Takes a trap back. What it would have done is to be dropped outside the lock.
     pub(crate) fn disarm(&mut self, portal: PortalId, trap: ipcz_core::TrapId) -> Option<Notice> {
         self.engine.clear_trap(portal, trap);
         self.notices.remove(trap)
-    }
-}
-
-fn put_error_kind(refused: PutRefused, apart: &Apart) -> PutErrorKind {
-    match refused {
-        PutRefused::UnknownPortal | PutRefused::PeerClosed => {
-            PutErrorKind::Disconnected(Disconnect::PEER_CLOSED)
-        }
-        PutRefused::Disconnected(cause) => PutErrorKind::Disconnected(cause.into()),
-        PutRefused::BadPortal { index } => PutErrorKind::BadPortal { index: apart.place_of(index) },
-        PutRefused::OwnRoute { index } => PutErrorKind::OwnRoute { index: apart.place_of(index) },
-        PutRefused::TooManyPortals => PutErrorKind::TooManyHandles,
-    }
-}
-
-pub(crate) fn try_recv_error(refused: GetRefused) -> TryRecvError {
-    match refused {
-        GetRefused::Empty => TryRecvError::Empty,
-        GetRefused::UnknownPortal | GetRefused::PeerClosed => {
-            TryRecvError::Disconnected(Disconnect::PEER_CLOSED)
-        }
-        GetRefused::Disconnected(cause) => TryRecvError::Disconnected(cause.into()),
     }
 }

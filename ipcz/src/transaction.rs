@@ -3,8 +3,8 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-use crate::error::{PutError, TryRecvError};
-use crate::{Handle, Parcel, Portal};
+use crate::error::{PutError, PutErrorKind, TryRecvError};
+use crate::{Handle, Parcel, Portal, wire};
 
 /// A parcel that is being written: see [`Portal::begin_put`].
 ///
@@ -16,8 +16,11 @@ pub struct PutTransaction<'a> {
 }
 
 impl<'a> PutTransaction<'a> {
-    pub(crate) fn new(portal: &'a Portal, num_bytes: usize) -> Self {
-        Self { portal, data: vec![0; num_bytes] }
+    pub(crate) fn new(portal: &'a Portal, num_bytes: usize) -> Result<Self, PutError> {
+        if num_bytes > wire::MAX_PAYLOAD {
+            return Err(PutError::new(PutErrorKind::TooLarge, Parcel::default()));
+        }
+        Ok(Self { portal, data: vec![0; num_bytes] })
     }
 
     /// Keeps the first `num_bytes` bytes only. More than there are changes nothing.

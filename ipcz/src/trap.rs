@@ -2,6 +2,10 @@
 
 pub use ipcz_core::{PortalStatus as Status, TrapConditions as Conditions, TrapEvent, TrapFlags};
 
+/// The status of a portal that its node does not have any more.
+pub(crate) const GONE: Status =
+    Status { peer_closed: true, dead: true, num_parcels: 0, num_bytes: 0 };
+
 /// A trap was not set, because it would fire at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no trap was set: a condition of it is met already")]
@@ -11,6 +15,6 @@ impl Satisfied {
     /// What a trap on a portal that is gone would say.
     pub(crate) fn removed() -> Self {
         let flags = TrapFlags { removed: true, ..TrapFlags::default() };
-        Self(TrapEvent { flags, status: Status::default() })
+        Self(TrapEvent { flags, status: GONE })
     }
 }

@@ -57,7 +57,7 @@ impl<P: Payload> Engine<P> {
         }
         let expected = match relation {
             Relation::Client if self.config.is_broker => Expected::Client,
-            Relation::Client if self.broker.is_some() => Expected::Heir,
+            Relation::Client if self.can_have_clients() => Expected::Heir,
             Relation::Client => return Err(ConnectRefused::NoBroker),
             Relation::Broker if self.config.is_broker => Expected::OtherBroker,
             Relation::Broker if self.broker.is_none() => Expected::Broker,
@@ -70,6 +70,12 @@ impl<P: Payload> Engine<P> {
             self.broker = Some(peer);
         }
         Ok((peer, portals))
+    }
+
+    /// Whether this node may connect as [`Relation::Client`]: it is a broker, or has one to share.
+    #[must_use]
+    pub fn can_have_clients(&self) -> bool {
+        self.config.is_broker || self.broker.is_some()
     }
 
     /// Makes a peer and says hello to it.

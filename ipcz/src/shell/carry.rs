@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ipcz_core::{Cause, CauseKind, Effect, Message, Pairing, TrapEvent};
+use ipcz_core::{Cause, CauseKind, Effect, Message, Pairing, PeerId, TrapEvent};
 
-use super::link::Link;
+use super::callbacks::Callbacks;
+use super::link::{Link, Outgoing};
 use super::notices::Notice;
-use super::pump::{LINGER, LinkHandler};
+use super::pump::{LINGER, LinkHandler, guarded};
 use super::state::{ConnectionState, Shared, State};
 use crate::driver::Transport;
+use crate::sync::lock;
 
 /// Work that needs the node's lock released. Most steps have none or one piece of it, and an empty
 /// list costs no allocation.
@@ -21,26 +23,30 @@ pub(crate) struct Work {
     notices: Vec<(Notice, TrapEvent)>,
     pairings: Vec<Pairing>,
     unwanted: Vec<Box<dyn Transport>>,
-    connected: Vec<(Arc<ConnectionState>, ipcz_core::NodeName)>,
-    ended: Vec<(Arc<ConnectionState>, Cause)>,
+    /// Messages to peers that are gone. They may own what is not to be closed under a lock.
+    undeliverable: Vec<Outgoing>,
+    /// Connections of which more is known.
+    changed: Vec<Arc<ConnectionState>>,
+    /// The pump has callbacks to run.
+    callbacks: bool,
 }
 
 impl State {
-    /// Sorts what the engine asks for.
-    pub(super) fn collect(&mut self, work: &mut Work) {
+    /// Sorts what the engine asks for. What handles can ask for, such as why a connection ended, is
+    /// in place before the lock is released, so that it is never behind what portals show.
+    pub(super) fn collect(&mut self, work: &mut Work, callbacks: Option<&Callbacks>) {
         while let Some(effect) = self.engine.poll_effect() {
             match effect {
                 Effect::Send { peer, message } => {
-                    let Some(link) = self.links.get(&peer).cloned() else { continue };
                     let transport = self.transport_in(&message);
-                    link.push((message, transport));
-                    if !work.flush.iter().any(|known| Arc::ptr_eq(known, &link)) {
-                        work.flush.push(link);
+                    self.send(peer, (message, transport), work);
+                }
+                Effect::Fire { trap, event } => match (self.notices.remove(trap), callbacks) {
+                    (Some(Notice::Call(call)), Some(due)) => {
+                        work.callbacks |= due.push(call, event);
                     }
-                }
-                Effect::Fire { trap, event } => {
-                    work.notices.extend(self.notices.remove(trap).map(|notice| (notice, event)));
-                }
+                    (notice, _) => work.notices.extend(notice.map(|notice| (notice, event))),
+                },
                 Effect::CreateTransports(pairing) => work.pairings.push(pairing),
                 Effect::Activate { peer, transport } => {
                     let Some(transport) = self.transports.remove(&transport) else { continue };
@@ -48,27 +54,39 @@ impl State {
                 }
                 Effect::DropTransport(id) => work.unwanted.extend(self.transports.remove(&id)),
                 Effect::Connected(peer) => {
-                    let state = self.connections.get(&peer).cloned();
-                    work.connected.extend(state.zip(self.engine.peer_name(peer)));
+                    let Some(state) = self.connections.get(&peer) else { continue };
+                    lock(&state.progress).name = self.engine.peer_name(peer);
+                    work.changed.push(Arc::clone(state));
                 }
-                Effect::Disconnect { peer, cause } => {
-                    if let Some(link) = self.links.remove(&peer) {
-                        link.close_after_flush();
-                        work.close.push((link, cause));
-                    }
-                    let state = self.connections.remove(&peer);
-                    work.ended.extend(state.map(|state| (state, cause)));
-                }
+                Effect::Disconnect { peer, cause } => self.disconnected(peer, cause, work),
             }
         }
     }
 
+    fn send(&mut self, peer: PeerId, message: Outgoing, work: &mut Work) {
+        let Some(link) = self.links.get(&peer) else {
+            work.undeliverable.push(message);
+            return;
+        };
+        link.push(message);
+        if !work.flush.iter().any(|known| Arc::ptr_eq(known, link)) {
+            work.flush.push(Arc::clone(link));
+        }
+    }
+
+    fn disconnected(&mut self, peer: PeerId, cause: Cause, work: &mut Work) {
+        if let Some(link) = self.links.remove(&peer) {
+            link.close_after_flush();
+            work.close.push((link, cause));
+        }
+        if let Some(state) = self.connections.remove(&peer) {
+            lock(&state.progress).ended = Some(cause);
+            work.changed.push(state);
+        }
+    }
+
     /// Makes the way out to a peer. Its transport is to be activated after the step.
-    pub(crate) fn add_link(
-        &mut self,
-        peer: ipcz_core::PeerId,
-        transport: Box<dyn Transport>,
-    ) -> Arc<Link> {
+    pub(crate) fn add_link(&mut self, peer: PeerId, transport: Box<dyn Transport>) -> Arc<Link> {
         let link = Arc::new(Link::new(peer, transport));
         self.links.insert(peer, Arc::clone(&link));
         self.open_transports += 1;
@@ -88,9 +106,6 @@ impl State {
 impl Shared {
     /// Does what a step left to do. Called under no lock.
     pub(super) fn perform(self: &Arc<Self>, work: Work) {
-        for (state, name) in work.connected {
-            state.update(|progress| progress.name = Some(name));
-        }
         for link in work.activate {
             self.activate(&link);
         }
@@ -100,15 +115,18 @@ impl Shared {
         for (link, cause) in work.close {
             self.close_link(link, cause);
         }
-        drop(work.unwanted);
+        drop((work.unwanted, work.undeliverable));
         for pairing in work.pairings {
             self.pair(pairing);
         }
-        for (state, cause) in work.ended {
-            state.update(|progress| progress.ended = Some(cause));
+        for state in work.changed {
+            state.announce();
         }
         for (notice, event) in work.notices {
-            self.give(notice, event);
+            guarded(|| give(notice, event));
+        }
+        if work.callbacks {
+            self.wake_pump();
         }
     }
 
@@ -116,7 +134,7 @@ impl Shared {
     pub(crate) fn activate(self: &Arc<Self>, link: &Arc<Link>) {
         let handler = Arc::new(LinkHandler::new(Arc::clone(self), Arc::clone(link)));
         if link.transport.activate(handler).is_err() {
-            self.transport_gone();
+            self.transport_gone(link);
             self.step(|state| state.engine.handle_lost(link.peer));
         }
     }
@@ -131,28 +149,23 @@ impl Shared {
 
     /// Closes a link once what was queued has left, or when it has had its time.
     fn close_link(&self, link: Arc<Link>, cause: Cause) {
+        // Who broke the rules, or is gone, gets no more of this node's time.
+        if cause.kind != CauseKind::Shutdown || self.driver.pump().is_none() {
+            link.close_soon();
+            return;
+        }
         link.flush();
-        match self.driver.pump() {
-            // Who broke the rules, or is gone, gets no more of this node's time.
-            Some(pump) if cause.kind == CauseKind::Shutdown => {
-                self.callbacks.linger(link, Instant::now() + LINGER);
-                pump.interrupt();
-            }
-            _ => link.close_now(),
+        if !link.is_closed() {
+            self.callbacks.linger(link, Instant::now() + LINGER);
+            self.wake_pump();
         }
     }
+}
 
-    fn give(&self, notice: Notice, event: TrapEvent) {
-        match notice {
-            Notice::Wake(waker) => waker.wake(),
-            Notice::Watch(watcher) => watcher.on_ready(),
-            Notice::Call(callback) => match self.driver.pump() {
-                Some(pump) => {
-                    self.callbacks.push(callback, event);
-                    pump.interrupt();
-                }
-                None => callback(event),
-            },
-        }
+fn give(notice: Notice, event: TrapEvent) {
+    match notice {
+        Notice::Wake(waker) => waker.wake(),
+        Notice::Watch(watcher) => watcher.on_ready(),
+        Notice::Call(callback) => callback(event),
     }
 }

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipcz_core::{Message, PeerId};
 
@@ -23,16 +24,32 @@ pub(crate) struct Link {
     pub(crate) peer: PeerId,
     pub(crate) transport: Box<dyn Transport>,
     outbox: Mutex<Outbox>,
+    /// Whether the node was told that the transport is closed.
+    gone: AtomicBool,
 }
 
 #[derive(Default)]
 struct Outbox {
     messages: VecDeque<Outgoing>,
+    /// Memory that the last flusher left for the next.
+    spare: Buffers,
     flushing: bool,
-    /// Close the transport once everything has left.
+    /// Take nothing more, and close the transport once everything has left.
     closing: bool,
+    /// Close the transport as soon as everything was handed to it, whether or not it has left.
+    hurry: bool,
     closed: bool,
 }
+
+/// What a flusher works with, so that a message costs no allocation for its place in a queue.
+#[derive(Default)]
+struct Buffers {
+    messages: VecDeque<Outgoing>,
+    frames: VecDeque<Frame>,
+}
+
+/// Buffers above this capacity are not kept for the next flusher.
+const KEPT_CAPACITY: usize = 256;
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,7 +59,7 @@ impl fmt::Debug for Link {
 
 impl Link {
     pub(crate) fn new(peer: PeerId, transport: Box<dyn Transport>) -> Self {
-        Self { peer, transport, outbox: Mutex::default() }
+        Self { peer, transport, outbox: Mutex::default(), gone: AtomicBool::new(false) }
     }
 
     /// Queues a message. Whoever calls this flushes the link after releasing the node's lock.
@@ -58,32 +75,44 @@ impl Link {
         lock(&self.outbox).closing = true;
     }
 
+    /// Queues the end, as [`Link::close_after_flush`] did, of a peer that is not waited for.
+    pub(crate) fn close_soon(&self) {
+        lock(&self.outbox).hurry = true;
+        self.flush();
+    }
+
     /// Sends what is queued, unless somebody is at it.
     pub(crate) fn flush(&self) {
-        {
+        let mut buffers = {
             let mut outbox = lock(&self.outbox);
             if outbox.flushing {
                 return;
             }
             outbox.flushing = true;
-        }
-        let mut frames = VecDeque::new();
-        loop {
-            let batch = {
-                let mut outbox = lock(&self.outbox);
-                if outbox.messages.is_empty() {
-                    outbox.flushing = false;
-                    break;
-                }
-                std::mem::take(&mut outbox.messages)
-            };
-            frames.extend(batch.into_iter().map(into_frame));
-            if self.transport.transmit(&mut frames).is_err() {
+            std::mem::take(&mut outbox.spare)
+        };
+        while self.next_batch(&mut buffers) {
+            buffers.frames.extend(buffers.messages.drain(..).map(into_frame));
+            if self.transport.transmit(&mut buffers.frames).is_err() {
                 // The handler hears of it, or has: what is lost here is lost with the peer.
-                frames.clear();
+                buffers.frames.clear();
             }
         }
         self.close_if_done();
+    }
+
+    /// Takes what is queued. If that is nothing, the caller is no flusher any more.
+    fn next_batch(&self, buffers: &mut Buffers) -> bool {
+        let mut outbox = lock(&self.outbox);
+        if outbox.messages.is_empty() {
+            outbox.flushing = false;
+            if buffers.messages.capacity().max(buffers.frames.capacity()) <= KEPT_CAPACITY {
+                outbox.spare = std::mem::take(buffers);
+            }
+            return false;
+        }
+        std::mem::swap(&mut outbox.messages, &mut buffers.messages);
+        true
     }
 
     /// Everything that the transport had queued has left.
@@ -95,7 +124,7 @@ impl Link {
         {
             let mut outbox = lock(&self.outbox);
             let done = outbox.closing && !outbox.flushing && outbox.messages.is_empty();
-            if !done || outbox.closed || self.transport.queued_bytes() > 0 {
+            if !done || outbox.closed || (!outbox.hurry && self.transport.queued_bytes() > 0) {
                 return;
             }
             outbox.closed = true;
@@ -107,17 +136,24 @@ impl Link {
         lock(&self.outbox).closed
     }
 
-    /// Closes the transport now, whatever is queued.
-    pub(crate) fn close_now(&self) {
-        {
+    /// Closes the transport now, whatever is queued. Gives whether that was something.
+    pub(crate) fn close_now(&self) -> bool {
+        let unsent = {
             let mut outbox = lock(&self.outbox);
             outbox.closing = true;
-            outbox.messages.clear();
             if std::mem::replace(&mut outbox.closed, true) {
-                return;
+                return false;
             }
-        }
+            std::mem::take(&mut outbox.messages)
+        };
+        let lost = !unsent.is_empty() || self.transport.queued_bytes() > 0;
         self.transport.deactivate();
+        lost
+    }
+
+    /// Notes that the transport is closed. Gives whether that is news.
+    pub(super) fn set_gone(&self) -> bool {
+        !self.gone.swap(true, Ordering::Relaxed)
     }
 }
 

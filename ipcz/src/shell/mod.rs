@@ -13,6 +13,7 @@
 //! Costs of a put to another node over a socket: one lock of the node, one of the link, one system
 //! call unless another thread is flushing the link already; the payload is not copied here.
 
+mod callbacks;
 mod carry;
 mod link;
 mod notices;

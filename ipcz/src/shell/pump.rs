@@ -2,67 +2,35 @@
 //! links.
 //!
 //! One thread a node sleeps in the driver's pump. It is awake only while something arrives, a
-//! callback is to run, or a closed link still has something to send. A driver without a pump
-//! delivers on threads of its own, and callbacks then run there, at the end of the step that
-//! caused them.
+//! callback is to run, or a closed link still has something to send. It ends once the node was shut
+//! down and its last transport is closed. A driver without a pump delivers on threads of its own,
+//! and callbacks then run there, at the end of the step that caused them.
+//!
+//! Code of the application that panics on a thread of this crate's stops nothing: see [`guarded`].
 
-use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ipcz_core::{Message, PeerId, ProtocolViolation, TrapEvent};
+use ipcz_core::{Message, PeerId, ProtocolViolation};
 
 use super::link::Link;
 use super::payload::{Contents, Slot};
 use super::state::{Shared, State};
 use crate::driver::{Attachment, Frame, Pump, Transport, TransportClosed, TransportHandler};
-use crate::sync::lock;
 use crate::wire::{self, HandleKind};
 
-/// How long a link that is closed on purpose may take to hand over what was put before.
+/// How long a link that is closed on purpose may take to hand over what was put before, unless
+/// whoever shuts the node down says more.
 pub(super) const LINGER: Duration = Duration::from_secs(5);
 
-type Callback = Box<dyn FnOnce(TrapEvent) + Send>;
-
-/// What the pump's thread does besides pumping.
-#[derive(Default)]
-pub(crate) struct Callbacks {
-    due: Mutex<VecDeque<(Callback, TrapEvent)>>,
-    lingering: Mutex<Vec<(Arc<Link>, Instant)>>,
-}
-
-impl Callbacks {
-    pub(super) fn push(&self, callback: Callback, event: TrapEvent) {
-        lock(&self.due).push_back((callback, event));
-    }
-
-    pub(super) fn linger(&self, link: Arc<Link>, until: Instant) {
-        lock(&self.lingering).push((link, until));
-    }
-
-    /// Runs what is due, oldest first.
-    fn run(&self) {
-        loop {
-            let next = lock(&self.due).pop_front();
-            let Some((callback, event)) = next else { return };
-            callback(event);
-        }
-    }
-
-    /// Takes the links whose time is up, and says how long the next one has.
-    fn expire(&self, now: Instant) -> (Vec<Arc<Link>>, Option<Duration>) {
-        let mut lingering = lock(&self.lingering);
-        let (expired, left) = std::mem::take(&mut *lingering)
-            .into_iter()
-            .filter(|(link, _)| !link.is_closed())
-            .partition::<Vec<_>, _>(|(_, until)| *until <= now);
-        *lingering = left;
-        let next = lingering.iter().map(|(_, until)| *until).min();
-        let wait = next.map(|until| until.saturating_duration_since(now));
-        (expired.into_iter().map(|(link, _)| link).collect(), wait)
-    }
+/// Runs code of the application, and outlives its panic, of which the panic hook has told already.
+/// What else the step has to do must not be lost with it: others wait for that.
+pub(super) fn guarded(run: impl FnOnce()) {
+    // What was caught is leaked: to drop it could panic again.
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(std::mem::forget);
 }
 
 impl Shared {
@@ -73,32 +41,71 @@ impl Shared {
         }
         let shared = Arc::clone(self);
         let name = format!("ipcz-{}", self.name);
-        thread::Builder::new().name(name).spawn(move || {
+        let thread = thread::Builder::new().name(name).spawn(move || {
             if let Some(pump) = shared.driver.pump() {
-                shared.run_pump(pump);
+                while shared.pump_once(pump, None).is_ok_and(|()| !shared.is_over()) {}
+                shared.callbacks.run();
             }
         })?;
+        self.callbacks.set_thread(thread.thread().id());
         Ok(())
     }
 
-    fn run_pump(self: &Arc<Self>, pump: &dyn Pump) {
+    fn is_over(&self) -> bool {
+        self.look(|state| state.stopped && state.open_transports == 0)
+    }
+
+    /// Runs what is due, then sleeps until something happens, or until `deadline`.
+    fn pump_once(self: &Arc<Self>, pump: &dyn Pump, deadline: Option<Instant>) -> io::Result<()> {
+        self.callbacks.run();
+        let now = Instant::now();
+        let timeout = self.expire_links(now);
+        if self.is_over() {
+            return Ok(());
+        }
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
+        let more = self.callbacks.is_due().then_some(Duration::ZERO);
+        let waited = pump.wait([timeout, left, more].into_iter().flatten().min());
+        if waited.is_err() {
+            // The wait itself cannot fail while the driver lives; without it nothing arrives.
+            let peers = self.look(|state| state.links.keys().copied().collect::<Vec<_>>());
+            self.step(|state| peers.iter().for_each(|&peer| state.engine.handle_lost(peer)));
+        }
+        waited
+    }
+
+    /// Closes the links whose time is up, and says how long the next one has.
+    fn expire_links(&self, now: Instant) -> Option<Duration> {
+        let (expired, next) = self.callbacks.expire(now);
+        for link in expired {
+            if link.close_now() {
+                self.look(|state| state.cut_short = true);
+            }
+        }
+        next.map(|until| until.saturating_duration_since(now))
+    }
+
+    /// Waits until every transport is closed, or until `deadline`. Gives whether they are, and
+    /// everything had left.
+    pub(crate) fn wait_idle(self: &Arc<Self>, deadline: Instant) -> bool {
+        match self.driver.pump() {
+            // Nobody else would pump meanwhile. Callbacks wait: this may be one of them.
+            Some(pump) if self.callbacks.is_pumping() => self.pump_idle(pump, deadline),
+            _ => self.sleep_idle(deadline),
+        }
+    }
+
+    fn pump_idle(self: &Arc<Self>, pump: &dyn Pump, deadline: Instant) -> bool {
         loop {
-            let (expired, timeout) = self.callbacks.expire(Instant::now());
-            for link in expired {
-                link.close_now();
+            let now = Instant::now();
+            let timeout = self.expire_links(now);
+            if self.is_over() || now >= deadline {
+                return self.has_left();
             }
-            if self.look(|state| state.stopped && state.open_transports == 0) {
-                self.callbacks.run();
-                return;
+            let left = Some(deadline - now);
+            if pump.wait([timeout, left].into_iter().flatten().min()).is_err() {
+                return false;
             }
-            if pump.wait(timeout).is_err() {
-                // The wait itself cannot fail while the driver lives; without it nothing arrives.
-                let peers = self.look(|state| state.links.keys().copied().collect::<Vec<_>>());
-                self.step(|state| peers.iter().for_each(|&peer| state.engine.handle_lost(peer)));
-                self.callbacks.run();
-                return;
-            }
-            self.callbacks.run();
         }
     }
 }
@@ -121,13 +128,22 @@ impl LinkHandler {
 
 impl TransportHandler for LinkHandler {
     /// One lock for the whole batch: decoding happens before it, everything that follows after it.
+    ///
+    /// A panic in here is a defect of this crate that the peer has found. It costs the peer its
+    /// connection, and no other peer anything.
     fn on_frames(&self, frames: &mut Vec<Frame>) {
-        let messages: Vec<_> = frames.drain(..).map(into_message).collect();
-        self.shared.step(|state| {
-            for message in messages {
-                state.take_message(self.peer(), message);
-            }
-        });
+        let took = catch_unwind(AssertUnwindSafe(|| {
+            let messages: Vec<_> = frames.drain(..).map(into_message).collect();
+            self.shared.step(|state| {
+                for message in messages {
+                    state.take_message(self.peer(), message);
+                }
+            });
+        }));
+        if took.is_err() {
+            guarded(|| self.shared.step(|state| state.engine.handle_garbage(self.peer())));
+            self.link.close_now();
+        }
     }
 
     fn on_drained(&self) {
@@ -135,14 +151,13 @@ impl TransportHandler for LinkHandler {
     }
 
     fn on_closed(&self, why: TransportClosed) {
-        self.shared.step(|state| match why {
-            TransportClosed::Violation(_) => state.engine.handle_garbage(self.peer()),
-            _ => state.engine.handle_lost(self.peer()),
+        guarded(|| {
+            self.shared.step(|state| match why {
+                TransportClosed::Violation(_) => state.engine.handle_garbage(self.peer()),
+                _ => state.engine.handle_lost(self.peer()),
+            });
         });
-        self.shared.transport_gone();
-        if let Some(pump) = self.shared.driver.pump() {
-            pump.interrupt();
-        }
+        self.shared.transport_gone(&self.link);
     }
 }
 

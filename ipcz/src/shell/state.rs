@@ -5,14 +5,16 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::Waker;
+use std::time::Instant;
 
 use ipcz_core::{Cause, Config, Engine, NodeName, PeerId, TransportId};
 
+use super::callbacks::Callbacks;
 use super::carry::Work;
 use super::link::Link;
 use super::notices::Notices;
 use super::payload::Contents;
-use super::pump::Callbacks;
+use super::pump::guarded;
 use crate::driver::unix::UnixDriver;
 use crate::driver::{Driver, Transport};
 use crate::sync::lock;
@@ -41,7 +43,10 @@ pub(crate) struct State {
     pub(crate) connections: BTreeMap<PeerId, Arc<ConnectionState>>,
     /// Links whose transports have yet to report that they are closed.
     pub(crate) open_transports: usize,
+    /// The node was shut down: nothing new begins.
     pub(crate) stopped: bool,
+    /// A link was closed before its peer had taken everything.
+    pub(super) cut_short: bool,
 }
 
 /// What is known of one connection, shared with the handles to it.
@@ -58,19 +63,19 @@ pub(crate) struct Progress {
     pub(crate) name: Option<NodeName>,
     /// Why the connection is over, once it is.
     pub(crate) ended: Option<Cause>,
-    pub(crate) wakers: Vec<Waker>,
+    /// Who waits for the end, by a number of its own.
+    pub(crate) wakers: BTreeMap<u64, Waker>,
+    pub(crate) last_waiter: u64,
 }
 
 impl ConnectionState {
-    /// Changes what is known, and wakes whoever waits for that.
-    pub(crate) fn update(&self, change: impl FnOnce(&mut Progress)) {
-        let wakers = {
-            let mut progress = lock(&self.progress);
-            change(&mut progress);
-            std::mem::take(&mut progress.wakers)
-        };
+    /// Wakes whoever waits for a change.
+    pub(crate) fn announce(&self) {
+        let wakers = std::mem::take(&mut lock(&self.progress).wakers);
         self.changed.notify_all();
-        wakers.into_iter().for_each(Waker::wake);
+        for (_, waker) in wakers {
+            guarded(|| waker.wake());
+        }
     }
 }
 
@@ -100,6 +105,7 @@ impl Shared {
                 connections: BTreeMap::new(),
                 open_transports: 0,
                 stopped: false,
+                cut_short: false,
             }),
             callbacks: Callbacks::default(),
             idle: Condvar::new(),
@@ -119,7 +125,10 @@ impl Shared {
         let result = {
             let mut state = lock(&self.state);
             let result = input(&mut state);
-            state.collect(&mut work);
+            if state.engine.has_effects() {
+                let callbacks = self.driver.pump().map(|_| &self.callbacks);
+                state.collect(&mut work, callbacks);
+            }
             result
         };
         self.perform(work);
@@ -127,30 +136,43 @@ impl Shared {
     }
 
     /// A transport that was activated, or was to be, is closed.
-    pub(crate) fn transport_gone(&self) {
-        let mut state = lock(&self.state);
-        state.open_transports -= 1;
-        if state.open_transports == 0 {
+    pub(super) fn transport_gone(&self, link: &Link) {
+        if !link.set_gone() {
+            return;
+        }
+        let is_over = self.look(|state| {
+            state.open_transports -= 1;
+            state.open_transports == 0
+        });
+        if is_over {
             self.idle.notify_all();
+            self.wake_pump();
         }
     }
 
-    /// Closes everything. What was put before still leaves, as long as the peer takes it.
-    pub(crate) fn shut_down(self: &Arc<Self>) {
-        self.step(|state| {
-            state.stopped = true;
-            state.engine.shut_down();
-        });
-        if let Some(pump) = self.driver.pump() {
+    /// Has the pump's thread look at what changed, unless it is this one, which will.
+    pub(super) fn wake_pump(&self) {
+        if let Some(pump) = self.driver.pump().filter(|_| !self.callbacks.is_pumping()) {
             pump.interrupt();
         }
     }
 
-    /// Waits until every transport is closed, or until `deadline`. Gives whether they are.
-    pub(crate) fn wait_idle(&self, deadline: std::time::Instant) -> bool {
+    /// Closes everything. What was put before still leaves, as long as the peers take it, until
+    /// `until` or a little longer.
+    pub(crate) fn shut_down(self: &Arc<Self>, until: Instant) {
+        self.step(|state| {
+            state.stopped = true;
+            state.engine.shut_down();
+        });
+        self.callbacks.linger_all(until);
+        self.wake_pump();
+    }
+
+    /// Waits as [`Shared::wait_idle`] does, while another thread pumps.
+    pub(super) fn sleep_idle(&self, deadline: Instant) -> bool {
         let mut state = lock(&self.state);
         while state.open_transports > 0 {
-            let left = deadline.saturating_duration_since(std::time::Instant::now());
+            let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
             }
@@ -159,7 +181,12 @@ impl Shared {
                 Err(poisoned) => poisoned.into_inner().0,
             };
         }
-        true
+        !state.cut_short
+    }
+
+    /// Whether every transport is closed, and everything had left.
+    pub(super) fn has_left(&self) -> bool {
+        self.look(|state| state.open_transports == 0 && !state.cut_short)
     }
 }
 
@@ -179,6 +206,6 @@ pub(crate) struct Guard(pub(crate) Arc<Shared>);
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.0.shut_down();
+        self.0.shut_down(Instant::now());
     }
 }

@@ -1,5 +1,6 @@
 //! Threads that wait: parked until a waker is used, with or without a deadline.
 
+use std::cell::Cell;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,7 +33,8 @@ pub(crate) struct Parker {
 }
 
 thread_local! {
-    static PARKER: Parker = Parker::new();
+    /// This thread's parker, while it does not wait with it.
+    static IDLE: Cell<Option<Parker>> = const { Cell::new(None) };
 }
 
 impl Parker {
@@ -42,9 +44,14 @@ impl Parker {
         Self { waker: Waker::from(Arc::clone(&unpark)), unpark }
     }
 
-    /// Runs `wait` with this thread's parker, which is made once.
+    /// Runs `wait` with a parker of this thread that nobody else uses meanwhile: a wait inside of
+    /// another's, say in a waker, must not swallow what that one is to be told.
     pub(crate) fn with<R>(wait: impl FnOnce(&Self) -> R) -> R {
-        PARKER.with(wait)
+        // There is none in a nested wait, and when the thread is taking its locals down.
+        let parker = IDLE.try_with(Cell::take).ok().flatten().unwrap_or_else(Self::new);
+        let result = wait(&parker);
+        let _ = IDLE.try_with(|idle| idle.set(Some(parker)));
+        result
     }
 
     pub(crate) fn waker(&self) -> &Waker {
@@ -76,15 +83,40 @@ impl Parker {
 /// Runs a future on this thread until it is ready or until `deadline`.
 pub(crate) fn block_on<F: Future>(future: F, deadline: Option<Instant>) -> Option<F::Output> {
     let mut future = pin!(future);
-    // A parker of its own: the future may itself block this thread while it is polled.
-    let parker = Parker::new();
-    let mut context = Context::from_waker(parker.waker());
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            return Some(output);
+    Parker::with(|parker| {
+        let mut context = Context::from_waker(parker.waker());
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                return Some(output);
+            }
+            if parker.park(deadline) {
+                return None;
+            }
         }
-        if parker.park(deadline) {
-            return None;
-        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_wait_inside_a_wait_swallows_nothing() {
+        let soon = Instant::now() + Duration::from_millis(1);
+        Parker::with(|outer| {
+            outer.waker().wake_by_ref();
+            Parker::with(|inner| while !inner.park(Some(soon)) {});
+            let deadline = Instant::now() + Duration::from_secs(20);
+            assert!(!outer.park(Some(deadline)));
+            assert!(Instant::now() < deadline);
+        });
+    }
+
+    #[test]
+    fn a_parker_is_made_once() {
+        let first = Parker::with(|parker| Arc::as_ptr(&parker.unpark));
+        assert_eq!(Parker::with(|parker| Arc::as_ptr(&parker.unpark)), first);
     }
 }

@@ -46,6 +46,15 @@ impl Reader<'_> {
         Ok(u64::from_le_bytes(self.bytes()?))
     }
 
+    /// How many parcels went some way, or the number of one. No route lives to see its 2^62nd, and
+    /// counting on from there must not overflow.
+    fn count(&mut self) -> Decoded<u64> {
+        match self.u64()? {
+            count if count < 1 << 62 => Ok(count),
+            _ => Err(ProtocolViolation("a count that nothing reaches")),
+        }
+    }
+
     fn u128(&mut self) -> Decoded<u128> {
         Ok(u128::from_le_bytes(self.bytes()?))
     }
@@ -125,7 +134,7 @@ impl Reader<'_> {
 
     fn parcel(&mut self) -> Decoded<Message<Vec<HandleKind>>> {
         let link = self.link()?;
-        let sequence = self.u64()?;
+        let sequence = self.count()?;
         let count = self.u32()? as usize;
         if count > MAX_HANDLES {
             return Err(ProtocolViolation("too many handles in a parcel"));
@@ -145,8 +154,8 @@ impl Reader<'_> {
         Ok(Descriptor {
             link: self.link()?,
             secret: self.secret()?,
-            next_in: self.u64()?,
-            next_out: self.u64()?,
+            next_in: self.count()?,
+            next_out: self.count()?,
             owner: self.bool()?,
         })
     }
@@ -162,8 +171,8 @@ impl Reader<'_> {
 
     fn route(&mut self, tag: u8) -> Decoded<RouteMessage> {
         Ok(match tag {
-            tag::CLOSED => RouteMessage::Closed(self.u64()?),
-            tag::FIN => RouteMessage::Fin(self.u64()?),
+            tag::CLOSED => RouteMessage::Closed(self.count()?),
+            tag::FIN => RouteMessage::Fin(self.count()?),
             tag::YIELD => RouteMessage::Yield,
             tag::GRANT => RouteMessage::Grant,
             tag::BYPASS_ME => RouteMessage::BypassMe(self.key()?),

@@ -33,6 +33,8 @@
 //! is node `u128`, via `u128`, link `u64`, secret `u128`. A *cause* is 1 node lost, 2 violation,
 //! 3 route broken, 4 shutdown, 5 wrong version, 6 wrong role, 7 already connected.
 //!
+//! The numbers that count a route's parcels (sequence, next in and out, length, count) are below 2^62.
+//!
 //! A hello of any version starts with its type and its version, so that different versions can
 //! tell each other why they part. A head with bytes left over is malformed.
 
