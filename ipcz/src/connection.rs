@@ -183,7 +183,7 @@ impl Connection {
 fn error_kind(refused: ConnectRefused) -> ErrorKind {
     match refused {
         ConnectRefused::TooManyPortals => ErrorKind::TooManyPortals,
-        ConnectRefused::NotABroker => ErrorKind::NotABroker,
+        ConnectRefused::NoBroker => ErrorKind::NoBroker,
         ConnectRefused::HasBroker => ErrorKind::HasBroker,
     }
 }

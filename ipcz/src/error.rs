@@ -216,9 +216,10 @@ pub enum ErrorKind {
     Os,
     /// More initial portals were asked for than a connection may have.
     TooManyPortals,
-    /// Only a broker accepts connections and spawns nodes.
-    NotABroker,
-    /// The node is a broker, or has one, and can take no other.
+    /// The node is no broker, and has none that it could share with the nodes that it accepts or
+    /// spawns.
+    NoBroker,
+    /// The node has a broker and can take no other, or it is a broker where none was expected.
     HasBroker,
     /// The node was shut down and begins nothing new.
     ShutDown,
@@ -254,8 +255,8 @@ impl fmt::Display for Error {
         f.write_str(match self.kind {
             ErrorKind::Os => "the operating system refused",
             ErrorKind::TooManyPortals => "a connection starts with 1024 portals at most",
-            ErrorKind::NotABroker => "only a broker's node accepts connections and spawns nodes",
-            ErrorKind::HasBroker => "this node is a broker or has one, and can take no other",
+            ErrorKind::NoBroker => "this node is no broker and has none to share",
+            ErrorKind::HasBroker => "this node has a broker and can take no other",
             ErrorKind::ShutDown => "this node was shut down",
             ErrorKind::NoParent => "this process has no connection from its parent",
             ErrorKind::NotConnected => "the connection ended before it worked",

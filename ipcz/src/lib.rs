@@ -1,9 +1,55 @@
-//! Portals between processes.
+//! Portals between processes, and typed calls over them.
 //!
 //! Applications make pairs of entangled [`Portal`]s, grouped in [`Node`]s, usually one in each
 //! process. Whatever is put into a portal comes out of its peer, in order. Portals travel through
-//! portals: if B sends one to A and A sends it on to C, B and C end up linked directly, although
-//! nobody connected them.
+//! portals: if B sends one to A and A sends it on to C, then B and C end up linked directly,
+//! although nobody connected them.
+//!
+//! # Typed calls
+//!
+//! [`#[ipcz::interface]`](macro@interface) on a trait `Greeter` gives a `GreeterProxy`, whose
+//! methods are calls, and a `GreeterReceiver`, which a server of the trait serves. Either is a value
+//! that can be an argument or a result of any interface, in any process.
+//!
+//! ```
+//! #[ipcz::interface]
+//! trait Greeter {
+//!     async fn greet(&self, name: String) -> String;
+//! }
+//!
+//! struct Polite;
+//! impl Greeter for Polite {
+//!     async fn greet(&self, name: String) -> String {
+//!         format!("Hello {name}")
+//!     }
+//! }
+//!
+//! let node = ipcz::Node::broker()?;
+//! let (greeter, receiver) = GreeterProxy::pair(&node);
+//! std::thread::spawn(move || receiver.serve_blocking(Polite));
+//! assert_eq!(greeter.greet("world".into()).wait()?, "Hello world"); // or `.await`
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Processes
+//!
+//! One process makes a [`Node::broker`]. It runs others by [`Node::spawn`], which say
+//! [`Node::from_parent`], or takes those that come to a path ([`Node::listen`],
+//! [`Node::connect`]). Each such [`Connection`] starts with a portal on both sides; everything else
+//! travels through that one.
+//!
+//! # Threads and executors
+//!
+//! Every handle is `Send` and `Sync`. A node has one background thread, which sleeps while nothing
+//! arrives, delivers what does, and runs the callbacks of traps; blocking calls block the thread
+//! that makes them and nothing else. Futures need no runtime: they are woken through their wakers,
+//! and work on any executor.
+//!
+//! # What peers can do
+//!
+//! Nothing but what they are sent portals for. What a peer sends is checked and bounded; a peer that
+//! breaks the protocol loses its connection, and the portals that lead to it say so
+//! ([`DisconnectKind::Violation`]). A broker is trusted by its nodes to introduce them to whom it says.
 
 #![deny(unsafe_code)]
 
@@ -73,3 +119,8 @@ pub use trap::{Conditions, Satisfied, Status, TrapEvent, TrapFlags};
 pub mod __private {
     pub use crate::rpc::private::*;
 }
+
+/// The README's program has to compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

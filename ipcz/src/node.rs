@@ -113,6 +113,7 @@ impl Node {
             key: random()?,
             features: 0,
             max_payload: wire::MAX_PAYLOAD as u64,
+            takes_referrals: true,
         };
         let shared = Shared::new(driver, system, config)?;
         Ok(Self { guard: Arc::new(Guard(shared)) })
@@ -165,8 +166,8 @@ impl Node {
     /// The program says [`Node::from_parent`]. It is handed one descriptor and nothing else.
     ///
     /// # Errors
-    /// [`ErrorKind::NotABroker`] if this node is none, [`ErrorKind::ShutDown`] if it was shut down,
-    /// [`ErrorKind::Os`] if the program cannot be run; nothing is left behind then.
+    /// [`ErrorKind::NoBroker`] if this node has none to share, [`ErrorKind::ShutDown`] if it was shut
+    /// down, [`ErrorKind::Os`] if the program cannot be run; nothing is left behind then.
     pub fn spawn(&self, command: Command) -> Result<Child, Error> {
         self.spawn_with(command, &ConnectOptions::default())
     }
@@ -176,11 +177,8 @@ impl Node {
     /// # Errors
     /// As [`Node::spawn`], and [`ErrorKind::TooManyPortals`] before anything is run.
     pub fn spawn_with(&self, command: Command, options: &ConnectOptions) -> Result<Child, Error> {
-        // Whatever would fail afterwards, so that nothing is run in vain.
+        // What would fail afterwards, so that nothing is run in vain.
         options.check()?;
-        if !self.is_broker() {
-            return Err(Error::new(ErrorKind::NotABroker));
-        }
         if self.shared().look(|state| state.stopped) {
             return Err(Error::new(ErrorKind::ShutDown));
         }
@@ -222,12 +220,9 @@ impl Node {
     /// Listens at a path of the file system for programs that say [`Node::connect`].
     ///
     /// # Errors
-    /// [`ErrorKind::NotABroker`] if this node is none, [`ErrorKind::Os`] if the path cannot be
+    /// [`ErrorKind::Os`] if the path cannot be
     /// listened at; the source names it.
     pub fn listen(&self, path: impl AsRef<Path>) -> Result<Listener, Error> {
-        if !self.is_broker() {
-            return Err(Error::new(ErrorKind::NotABroker));
-        }
         Ok(Listener::new(self.clone(), self.system_driver()?.listen(path)?))
     }
 
@@ -261,7 +256,7 @@ impl Node {
     /// The connection's portals can be used at once.
     ///
     /// # Errors
-    /// [`ErrorKind::TooManyPortals`], [`ErrorKind::NotABroker`], [`ErrorKind::HasBroker`] or
+    /// [`ErrorKind::TooManyPortals`], [`ErrorKind::NoBroker`], [`ErrorKind::HasBroker`] or
     /// [`ErrorKind::ShutDown`]. The transport is closed then.
     pub fn connect_transport(
         &self,

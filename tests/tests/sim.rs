@@ -1,10 +1,11 @@
 //! Networks of engines under a scheduler that tries everything.
 
-use ipcz_core::TrapConditions;
+use ipcz_core::{Descriptor, LinkId, Message, RouteMessage, Secret, TrapConditions};
+use ipcz_tests::sim::explore::{PLOTS, explore};
 use ipcz_tests::sim::run::{replay, run_seed, shrink};
 use ipcz_tests::sim::schedule::{Profile, Wanted};
 use ipcz_tests::sim::script::Stage;
-use ipcz_tests::sim::{ConnId, Step, World};
+use ipcz_tests::sim::{ConnId, Step, Tag, World};
 
 /// The shortest traces that break wrong rules of the protocol, with the rule.
 const TRACES: [(&str, &str); 14] = [
@@ -126,4 +127,69 @@ fn traps_on_a_route_that_was_cut() {
     let conditions = TrapConditions { peer_closed: true, ..TrapConditions::default() };
     let drop = Step::Drop { conn: to_broker(1), keep: [1, 1] };
     plays(2, &[connect(1, 0), Step::Trap { ep: 0, conditions }, drop]);
+}
+
+#[test]
+fn every_interleaving_of_small_worlds() {
+    for plot in PLOTS.iter().filter(|plot| plot.quick) {
+        for opened_at in [0, 1] {
+            let found = explore(plot, opened_at, 0, 10_000);
+            assert_eq!(found.violation, None, "{}, opened at {opened_at}", plot.name);
+            assert!(!found.cut_short && found.ends > 0, "{}: {found:?}", plot.name);
+        }
+    }
+}
+
+/// Lets what the last node of a world would never say arrive, and then anything happen.
+fn hostile(steps: &[Step]) {
+    for seed in 0..16 {
+        let world = World::new(2, true, seed % 4);
+        let outcome = replay(&world, steps, seed);
+        assert_eq!(outcome.violation, None, "seed {seed}: {:?}", outcome.trace);
+    }
+}
+
+fn forge(message: Message<Tag>) -> Step {
+    Step::Forge { conn: to_broker(1), side: 1, message: Box::new(message) }
+}
+
+#[test]
+fn a_parcel_on_the_link_of_a_portal_in_it() {
+    for link in [LinkId(5000), LinkId(1 << 63 | 5000)] {
+        let secret = Secret(7);
+        let portal = Descriptor { link, secret, next_in: 1, next_out: 0, owner: true };
+        let payload = Tag { from: u32::MAX, number: 0, size: 0 };
+        let parcel = Message::Parcel { link, sequence: 1, payload, portals: vec![portal] };
+        hostile(&[connect(1, 0), forge(parcel)]);
+    }
+}
+
+#[test]
+fn a_link_that_ends_short_of_the_length_of_its_route() {
+    let closed = Message::Route(LinkId(0), RouteMessage::Closed(2));
+    let fin = Message::Route(LinkId(0), RouteMessage::Fin(0));
+    hostile(&[connect(1, 0), forge(closed), forge(fin)]);
+}
+
+#[test]
+fn a_shutdown_before_the_other_node_said_hello() {
+    let deliver = |node, side| Step::Deliver { conn: to_broker(node), side };
+    let mut steps = vec![connect(1, 0), deliver(1, 0), connect(2, 2)];
+    steps.push(Step::Put { via: 0, size: 0, moved: vec![2] });
+    steps.push(Step::ShutDown { node: 0 });
+    plays(3, &steps);
+}
+
+#[test]
+fn ring() {
+    // Both nodes merge the two routes that they have: nobody holds a portal of what remains.
+    let connect = Step::Connect { node: 1, portals: [2, 2], first: 0 };
+    plays(2, &[connect, Step::Merge { a: 0, b: 2 }, Step::Merge { a: 1, b: 3 }]);
+}
+
+#[test]
+fn worlds_with_a_hostile_node() {
+    holds_for(0..300, Wanted { hostile: true, ..Wanted::default() });
+    // Two routes tied together by a mixed-up key: a portal in a parcel in its own queue.
+    holds_for(121_402..121_403, Wanted { hostile: true, ..Wanted::default() });
 }

@@ -72,7 +72,7 @@ impl<P: Payload> Engine<P> {
         }
         if seen.is_empty() {
             self.audit_unlinked(router)
-        } else if router.broken.is_some() {
+        } else if router.broken().is_some() {
             Err("a cut route that has links")
         } else {
             Ok(())
@@ -80,7 +80,7 @@ impl<P: Payload> Engine<P> {
     }
 
     fn audit_unlinked(&self, router: &Router<P>) -> Result<(), &'static str> {
-        let over = router.broken.is_some() || router.side(Side::Outer).closed.is_some();
+        let over = router.broken().is_some() || router.side(Side::Outer).closed.is_some();
         match () {
             () if !router.is_open() => Err("a router that nothing needs"),
             () if !over => Err("an open portal without a link"),
@@ -92,7 +92,7 @@ impl<P: Payload> Engine<P> {
     /// How many introductions are waited for, or are being made.
     #[must_use]
     pub fn pending_introductions(&self) -> usize {
-        self.introductions.len()
+        self.wanted.len() + self.under_way.len() + self.federation.len()
     }
 
     /// Whether this is one of the connections that the engine has.

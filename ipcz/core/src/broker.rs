@@ -1,53 +1,36 @@
-//! Introductions: how two nodes that know one broker get a connection of their own.
+//! Introductions, seen by the broker that makes them.
 //!
-//! ```text
-//!          1 RequestIntroduction(C)
-//!   B ───────────────────────────────▶ broker
-//!     ◀─────────────────────────────── broker ───────────────────────────▶ C
-//!          2 Introduce(C, transport)             2 Introduce(B, transport)
-//!   B ◀═════════════════════════ 3 hello, hello ═════════════════════════▶ C
-//!          4 Introduced(C)  ───────▶ broker ◀─────── 4 Introduced(B)
-//! ```
-//!
-//! The acknowledgements tell the broker which requests were made before an introduction that was
-//! under way, and need none of their own.
+//! Each introduction of a pair of nodes is made by one broker and remembered until both have
+//! acknowledged it: requests made before that are answered by it, and need no other. The two nodes
+//! are clients of this broker, other brokers, or clients of other brokers, which are reached by way
+//! of those (`federation`).
 
 use std::collections::BTreeMap;
 
-use crate::effect::{Effect, Introduction};
+use crate::effect::{Effect, Introduction, Pairing};
 use crate::engine::Engine;
-use crate::ids::{EndId, NodeName, PeerId, TransportId};
-use crate::limits;
-use crate::message::{CauseKind, Message, NetworkMessage, Payload, ProtocolViolation};
-use crate::peer::Expected;
+use crate::ids::{NodeName, PeerId, TransportId};
+use crate::message::{NetworkMessage, Payload, ProtocolViolation};
+use crate::peer::PeerKind;
 
 /// Two names, the lesser first.
 type Pair = (NodeName, NodeName);
 
-/// The introductions that a node waits for, and those it makes as a broker.
+/// One of two nodes that are being introduced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Party {
+    pub(crate) name: NodeName,
+    /// The node itself, or its broker, or this node if it is the party.
+    pub(crate) via: PeerId,
+}
+
+/// The introductions that this broker makes and that both nodes have yet to acknowledge.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Introductions {
-    /// Ends whose bypass waits for a connection to this node.
-    wanted: BTreeMap<NodeName, Vec<EndId>>,
-    /// Pairs that were introduced and have not both acknowledged it.
-    under_way: BTreeMap<Pair, Acknowledged>,
-}
+pub(crate) struct UnderWay(BTreeMap<Pair, [(Party, bool); 2]>);
 
-impl Introductions {
+impl UnderWay {
     pub(crate) fn len(&self) -> usize {
-        self.wanted.len() + self.under_way.len()
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-struct Acknowledged {
-    lesser: bool,
-    greater: bool,
-}
-
-impl Acknowledged {
-    fn by(&mut self, pair: Pair, name: NodeName) -> &mut bool {
-        if name == pair.0 { &mut self.lesser } else { &mut self.greater }
+        self.0.len()
     }
 }
 
@@ -55,79 +38,147 @@ fn pair_of(a: NodeName, b: NodeName) -> Pair {
     (a.min(b), a.max(b))
 }
 
-/// The other name of a pair that this name belongs to.
-fn other_of(pair: Pair, name: NodeName) -> Option<NodeName> {
-    match name {
-        _ if name == pair.0 => Some(pair.1),
-        _ if name == pair.1 => Some(pair.0),
-        _ => None,
-    }
-}
-
 impl<P: Payload> Engine<P> {
-    /// Lets an end's bypass wait for a connection to a node. Gives whether there is hope.
-    pub(crate) fn want_introduction(&mut self, node: NodeName, end: EndId) -> bool {
-        let greeting = self.names.contains_key(&node);
-        let room = self.introductions.wanted.len() < limits::MAX_PENDING_INTRODUCTIONS;
-        if let Some(waiting) = self.introductions.wanted.get_mut(&node) {
-            let room = waiting.len() < limits::MAX_ENDS_PER_INTRODUCTION;
-            if room {
-                waiting.push(end);
-            }
-            return room;
-        }
-        let broker = self.broker.filter(|id| self.peers.get(id).is_some_and(|b| b.is_connected()));
-        if !room || (broker.is_none() && !greeting) {
-            return false;
-        }
-        self.introductions.wanted.insert(node, vec![end]);
-        if let (Some(peer), false) = (broker, greeting) {
-            self.tell(peer, NetworkMessage::RequestIntroduction(node));
-        }
-        true
-    }
-
-    /// A node is connected now: executes what waited for that.
-    pub(crate) fn introduction_done(&mut self, node: NodeName) {
-        for end in self.introductions.wanted.remove(&node).unwrap_or_default() {
-            self.try_bypass(end);
-        }
-    }
-
-    /// A node will not be connected: its proxies stay, and work.
-    fn introduction_failed(&mut self, node: NodeName) {
-        for id in self.introductions.wanted.remove(&node).unwrap_or_default() {
-            if let Some(end) = self.ends.get_mut(id.0) {
-                end.pending = None;
-            }
-        }
-    }
-
-    /// The broker is gone. Who was introduced before may still say hello.
-    pub(crate) fn refuse_all_introductions(&mut self) {
-        let wanted = self.introductions.wanted.keys().copied();
-        let hopeless: Vec<_> = wanted.filter(|node| !self.names.contains_key(node)).collect();
-        for node in hopeless {
-            self.introduction_failed(node);
-        }
-    }
-
-    /// A peer is gone, and with it what was under way for it.
-    pub(crate) fn forget_introductions_of(&mut self, node: NodeName) {
-        self.introduction_failed(node);
-        let mut left = Vec::new();
-        self.introductions.under_way.retain(|&pair, acknowledged| {
-            let Some(other) = other_of(pair, node) else { return true };
-            if !*acknowledged.by(pair, other) {
-                left.push(other);
-            }
-            false
+    /// The other brokers that this one is connected to.
+    pub(crate) fn other_brokers(&self) -> impl Iterator<Item = PeerId> + '_ {
+        let brokers = self.peers.iter().filter(|(_, peer)| {
+            self.config.is_broker && peer.is_connected() && peer.kind == PeerKind::Broker
         });
-        // Whoever has not heard of an introduction by now may never do so, and waits for it.
-        for name in left {
-            if let Some(peer) = self.connected_peer(name) {
-                self.tell(peer, NetworkMessage::IntroductionRefused(node));
+        brokers.map(|(&id, _)| id)
+    }
+
+    /// The peer of this name, if this broker may introduce it to others.
+    pub(crate) fn introducible(&self, node: NodeName) -> Option<PeerId> {
+        let id = self.connected_peer(node)?;
+        (self.config.is_broker && self.peers[&id].kind != PeerKind::Other).then_some(id)
+    }
+
+    /// A client of this broker wants to be introduced to a node.
+    pub(crate) fn handle_request(&mut self, from: PeerId, node: NodeName) {
+        let Some(name) = self.peer_name(from) else { return };
+        let seeker = Party { name, via: from };
+        if self.introducible(name).is_none() || node == name || node == self.config.name {
+            self.refuse(seeker, node);
+        } else if let Some(target) = self.introducible(node) {
+            self.introduce(seeker, Party { name: node, via: target });
+        } else {
+            self.search(node, name);
+        }
+    }
+
+    /// Begins to introduce two nodes, unless an introduction that `seeker` has yet to hear of is
+    /// under way.
+    pub(crate) fn introduce(&mut self, seeker: Party, target: Party) {
+        let pair = pair_of(seeker.name, target.name);
+        if let Some(parties) = self.under_way.0.get(&pair)
+            && parties.iter().any(|(party, heard)| party.name == seeker.name && !heard)
+        {
+            return;
+        }
+        self.under_way.0.insert(pair, [(seeker, false), (target, false)]);
+        let introduction = Introduction { first: seeker, second: target };
+        self.effects.push_back(Effect::CreateTransports(Pairing::Introduction(introduction)));
+    }
+
+    /// The answer to [`Effect::CreateTransports`]: the transports, or `None` if there are none.
+    pub fn handle_transports(
+        &mut self,
+        pairing: Pairing,
+        transports: Option<(TransportId, TransportId)>,
+    ) {
+        match pairing {
+            Pairing::Introduction(introduction) => self.handle_pair(introduction, transports),
+            Pairing::Referral(heir) => self.handle_referral_pair(heir, transports),
+        }
+        self.settle();
+    }
+
+    /// The transports for an introduction are there, or there are none.
+    fn handle_pair(
+        &mut self,
+        introduction: Introduction,
+        transports: Option<(TransportId, TransportId)>,
+    ) {
+        let Introduction { first, second } = introduction;
+        let both = [first, second].iter().all(|party| self.reaches(*party));
+        match transports {
+            Some((to_second, to_first)) if both => {
+                self.hand_out(first, second.name, to_second);
+                self.hand_out(second, first.name, to_first);
             }
+            Some((one, other)) => {
+                // Whoever is left was told when the other was lost.
+                self.effects.push_back(Effect::DropTransport(one));
+                self.effects.push_back(Effect::DropTransport(other));
+            }
+            None => {
+                self.under_way.0.remove(&pair_of(first.name, second.name));
+                self.refuse(first, second.name);
+                self.refuse(second, first.name);
+            }
+        }
+    }
+
+    /// Whether a party, or its broker, is still connected.
+    fn reaches(&self, party: Party) -> bool {
+        party.via == PeerId::LOOPBACK || self.peers.contains_key(&party.via)
+    }
+
+    /// Whether a party is reached by way of another broker.
+    fn is_elsewhere(&self, party: Party) -> bool {
+        party.via != PeerId::LOOPBACK && self.peer_name(party.via) != Some(party.name)
+    }
+
+    fn hand_out(&mut self, party: Party, node: NodeName, transport: TransportId) {
+        let message = if self.is_elsewhere(party) {
+            NetworkMessage::PassIntroduction { to: party.name, node, transport }
+        } else {
+            NetworkMessage::Introduce { node, transport }
+        };
+        self.tell(party.via, message);
+    }
+
+    /// Tells a party that it will not be introduced to a node.
+    pub(crate) fn refuse(&mut self, party: Party, node: NodeName) {
+        if !self.reaches(party) {
+            return;
+        }
+        let message = if self.is_elsewhere(party) {
+            NetworkMessage::PassRefusal { to: party.name, node }
+        } else {
+            NetworkMessage::IntroductionRefused(node)
+        };
+        self.tell(party.via, message);
+    }
+
+    /// The node `name` has heard of its introduction to `node`.
+    pub(crate) fn acknowledge(&mut self, name: NodeName, node: NodeName) {
+        let pair = pair_of(name, node);
+        let Some(parties) = self.under_way.0.get_mut(&pair) else { return };
+        for (party, heard) in parties.iter_mut() {
+            *heard |= party.name == name;
+        }
+        if parties.iter().all(|(_, heard)| *heard) {
+            self.under_way.0.remove(&pair);
+        }
+    }
+
+    /// A peer is gone: forgets what was under way for it, or by way of it.
+    pub(crate) fn forget_under_way(&mut self, lost: PeerId) {
+        let mut left = Vec::new();
+        self.under_way.0.retain(|_, parties| {
+            let [(first, first_heard), (second, second_heard)] = *parties;
+            // Whoever has not heard of an introduction by now may never do so, and waits for it.
+            if first.via == lost && !second_heard && second.via != lost {
+                left.push((second, first.name));
+            }
+            if second.via == lost && !first_heard && first.via != lost {
+                left.push((first, second.name));
+            }
+            first.via != lost && second.via != lost
+        });
+        for (party, node) in left {
+            self.refuse(party, node);
         }
     }
 
@@ -143,7 +194,7 @@ impl<P: Payload> Engine<P> {
             }
             NetworkMessage::Introduced(node) => self.handle_introduced(peer, node),
             NetworkMessage::IntroductionRefused(node) => {
-                if self.broker != Some(peer) {
+                if !self.may_introduce(peer) {
                     return Err(ProtocolViolation("an answer from a node that is no broker"));
                 }
                 if !self.names.contains_key(&node) {
@@ -151,100 +202,23 @@ impl<P: Payload> Engine<P> {
                 }
             }
             NetworkMessage::Goodbye(kind) => self.lose(peer, kind),
+            NetworkMessage::Refer { .. }
+            | NetworkMessage::Referred { .. }
+            | NetworkMessage::ReferralRefused(_) => return self.handle_referral(peer, message),
+            NetworkMessage::Locate { .. }
+            | NetworkMessage::Located { .. }
+            | NetworkMessage::PassIntroduction { .. }
+            | NetworkMessage::PassRefusal { .. }
+            | NetworkMessage::PassIntroduced { .. } => return self.handle_federal(peer, message),
         }
         Ok(())
     }
 
-    /// A client of this broker wants to be introduced to a node.
-    fn handle_request(&mut self, from: PeerId, node: NodeName) {
-        let Some(requester) = self.peer_name(from) else { return };
-        let target = self.connected_peer(node).filter(|&target| target != from);
-        let (true, Some(target)) = (self.config.is_broker, target) else {
-            self.tell(from, NetworkMessage::IntroductionRefused(node));
-            return;
-        };
-        let pair = pair_of(requester, node);
-        let under_way = self.introductions.under_way.get_mut(&pair);
-        if under_way.is_some_and(|acknowledged| !*acknowledged.by(pair, requester)) {
-            return; // It asked before it heard of the introduction that is on its way.
-        }
-        self.introductions.under_way.insert(pair, Acknowledged::default());
-        let introduction = Introduction { first: from, second: target };
-        self.effects.push_back(Effect::CreateTransports(introduction));
-    }
-
-    /// The answer to [`Effect::CreateTransports`]: the transports, or `None` if there are none.
-    pub fn handle_transports(
-        &mut self,
-        introduction: Introduction,
-        transports: Option<(TransportId, TransportId)>,
-    ) {
-        let Introduction { first, second } = introduction;
-        let names = (self.peer_name(first), self.peer_name(second));
-        match (names, transports) {
-            ((Some(a), Some(b)), Some((to_second, to_first))) => {
-                self.tell(first, NetworkMessage::Introduce { node: b, transport: to_second });
-                self.tell(second, NetworkMessage::Introduce { node: a, transport: to_first });
-            }
-            ((Some(a), Some(b)), None) => {
-                self.introductions.under_way.remove(&pair_of(a, b));
-                self.tell(first, NetworkMessage::IntroductionRefused(b));
-                self.tell(second, NetworkMessage::IntroductionRefused(a));
-            }
-            // Whoever is left was told when the other was lost.
-            ((Some(_), None) | (None, Some(_)) | (None, None), transports) => {
-                for transport in transports.into_iter().flat_map(|(a, b)| [a, b]) {
-                    self.effects.push_back(Effect::DropTransport(transport));
-                }
-            }
-        }
-    }
-
-    /// The broker hands this node a transport that leads to another one.
-    fn handle_introduce(
-        &mut self,
-        from: PeerId,
-        node: NodeName,
-        transport: TransportId,
-    ) -> Result<(), ProtocolViolation> {
-        if self.broker != Some(from) {
-            self.effects.push_back(Effect::DropTransport(transport));
-            return Err(ProtocolViolation("an introduction from a node that is no broker"));
-        }
-        self.tell(from, NetworkMessage::Introduced(node));
-        if node == self.config.name || self.peer_name(from) == Some(node) {
-            self.effects.push_back(Effect::DropTransport(transport));
-            return Ok(());
-        }
-        // The broker introduces a pair anew only if one of the two has lost the other.
-        let waiting = self.introductions.wanted.remove(&node);
-        if let Some(&stale) = self.names.get(&node) {
-            self.lose(stale, CauseKind::NodeLost);
-        }
-        if let Some(waiting) = waiting {
-            self.introductions.wanted.insert(node, waiting);
-        }
-        // The embedder must know the peer's transport before it is asked to send the hello.
-        let peer = PeerId(self.next_peer);
-        self.effects.push_back(Effect::Activate { peer, transport });
-        let greeted = self.greet(Expected::Introduced(node), Vec::new());
-        debug_assert_eq!(peer, greeted);
-        self.names.insert(node, greeted);
-        Ok(())
-    }
-
-    /// A client has received an introduction.
+    /// A peer has heard of an introduction, which this broker made or passed on.
     fn handle_introduced(&mut self, from: PeerId, node: NodeName) {
         let Some(name) = self.peer_name(from) else { return };
-        let pair = pair_of(name, node);
-        let Some(acknowledged) = self.introductions.under_way.get_mut(&pair) else { return };
-        *acknowledged.by(pair, name) = true;
-        if acknowledged.lesser && acknowledged.greater {
-            self.introductions.under_way.remove(&pair);
+        if !self.pass_acknowledgement(name, node) {
+            self.acknowledge(name, node);
         }
-    }
-
-    fn tell(&mut self, peer: PeerId, message: NetworkMessage) {
-        self.effects.push_back(Effect::Send { peer, message: Message::Network(message) });
     }
 }

@@ -36,12 +36,17 @@ impl<P: Payload> Engine<P> {
     /// Starts the bypass of a proxy if it may start now, or asks for what it lacks.
     pub(crate) fn evaluate(&mut self, id: RouterId) {
         let Some(router) = self.routers.get(id.0) else { return };
-        let held = router.committed || router.is_closing() || router.sides.iter().any(|s| s.over);
-        if !router.is_proxy() || held || !router.decaying.is_empty() {
+        let held = router.committed
+            || router.is_closing()
+            || Side::BOTH.iter().any(|&side| router.is_over(side));
+        if !router.is_proxy() || held || !router.decaying().is_empty() {
             return;
         }
         let [outer, inner] = Side::BOTH.map(|side| router.side(side).primary);
         let (Some(outer), Some(inner)) = (outer, inner) else { return };
+        if self.ends[outer.0].twin() == Some(inner) {
+            return self.break_here(id); // All that is left of a ring.
+        }
         if self.ends[outer.0].owner && self.ends[inner.0].owner {
             self.routers[id.0].committed = true;
             let target = self.key_beyond(outer);
@@ -68,7 +73,7 @@ impl<P: Payload> Engine<P> {
             }
             None => {
                 let node = self.peer_name(end.peer).unwrap_or(via);
-                EndKey { node, via, link: end.link, secret: end.secret }
+                EndKey { node, via, link: end.link, secret: end.secret() }
             }
         }
     }
@@ -208,14 +213,14 @@ impl<P: Payload> Engine<P> {
         let end = &self.ends[id.0];
         let secret = match end.twin() {
             Some(_) => self.secrets.of_loopback(id.0.to_bits()),
-            None => end.secret,
+            None => end.secret(),
         };
         let Some(router_id) = end.router.filter(|_| secret == key.secret) else {
             return Offer::Gone;
         };
         let router = &self.routers[router_id.0];
         let replaceable =
-            !end.owner && router.is_primary(id) && !router.side(end.side).over && !router.committed;
+            !end.owner && router.is_primary(id) && !router.is_over(end.side) && !router.committed;
         if replaceable { Offer::Taken(id) } else { Offer::Bad(router_id) }
     }
 
@@ -230,7 +235,7 @@ impl<P: Payload> Engine<P> {
         let (router_id, side) = self.place(old);
         self.attach(new, router_id);
         if let Some(length) = self.routers[router_id.0].side(side.other()).closed {
-            self.send(new, RouteMessage::Closed(length));
+            self.send(new, RouteMessage::Closed(length.get()));
         }
         self.send_fin(old);
         self.remove_if_done(old);

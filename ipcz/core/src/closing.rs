@@ -9,6 +9,7 @@
 //! takes effect when that many have arrived, so nothing is lost on links that are replaced. A link
 //! is forgotten when both its ends have said so.
 
+use crate::count::Count;
 use crate::end::Side;
 use crate::engine::Engine;
 use crate::ids::{EndId, PortalId, RouterId};
@@ -35,7 +36,7 @@ impl<P: Payload> Engine<P> {
         let router = &mut self.routers[id.0];
         let unread = router.queue.take_all();
         let length = router.next_out;
-        router.side_mut(Side::Inner).closed = Some(length);
+        router.side_mut(Side::Inner).closed = Some(Count::new(length));
         self.doomed.extend(unread.into_iter().flat_map(|(_, parcel)| parcel.portals));
         let router = &self.routers[id.0];
         match router.side(Side::Outer).primary {
@@ -43,7 +44,7 @@ impl<P: Payload> Engine<P> {
                 self.send(end, RouteMessage::Closed(length));
                 self.check_fins(id);
             }
-            None if router.decaying.is_empty() => {
+            None if router.decaying().is_empty() => {
                 self.routers.remove(id.0);
             }
             None => {}
@@ -55,14 +56,14 @@ impl<P: Payload> Engine<P> {
         let (id, side) = self.place(end);
         let router = &mut self.routers[id.0];
         match router.side(side).closed {
-            Some(known) if known == length => return,
+            Some(known) if known == Count::new(length) => return,
             Some(_) => return self.break_here(id),
             None => {}
         }
         if router.is_open() && router.queue.reaches(length) {
             return self.break_here(id);
         }
-        router.side_mut(side).closed = Some(length);
+        router.side_mut(side).closed = Some(Count::new(length));
         if router.is_proxy() {
             if let Some(onwards) = router.side(side.other()).primary {
                 self.send(onwards, RouteMessage::Closed(length));
@@ -82,7 +83,7 @@ impl<P: Payload> Engine<P> {
         if count < end.received {
             return Err(ProtocolViolation("more parcels on a link than were counted"));
         }
-        end.fin_count = Some(count);
+        end.fin_count = Some(Count::new(count));
         self.check_finished(id);
         Ok(())
     }
@@ -90,14 +91,14 @@ impl<P: Payload> Engine<P> {
     /// Lets a `Fin` take effect once everything it counted has arrived.
     pub(crate) fn check_finished(&mut self, id: EndId) {
         let Some(end) = self.ends.get_mut(id.0) else { return };
-        if end.finished || end.fin_count != Some(end.received) {
+        if end.finished || end.fin_count != Some(Count::new(end.received)) {
             return;
         }
         end.finished = true;
         let (router_id, side) = self.place(id);
         let router = &mut self.routers[router_id.0];
         if router.is_primary(id) {
-            router.side_mut(side).over = true;
+            router.set_over(side, true);
             if !router.committed && !router.is_closing() {
                 return self.break_here(router_id);
             }
@@ -115,7 +116,7 @@ impl<P: Payload> Engine<P> {
             let Some(primary) = router.side(side).primary else { continue };
             let nothing_more = if router.is_proxy() {
                 let source = side.other();
-                router.side(source).over
+                router.is_over(source)
                     && router
                         .ends()
                         .map(|end| &self.ends[end.0])

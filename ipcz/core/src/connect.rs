@@ -15,7 +15,7 @@ use crate::engine::Engine;
 use crate::ids::{LinkId, PeerId, PortalId};
 use crate::limits;
 use crate::message::{CauseKind, Hello, Message, Payload, ProtocolViolation};
-use crate::peer::{Expected, Peer, PeerState};
+use crate::peer::{Expected, Peer, PeerKind, PeerState};
 use crate::secrets;
 
 /// The wire version that this engine speaks.
@@ -24,9 +24,10 @@ pub const WIRE_VERSION: u16 = 1;
 /// What the node at the other end of a connection is to this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Relation {
-    /// It is this node's broker, which introduces it to others.
+    /// It is this node's broker, which introduces it to others, or shares its own broker with this
+    /// node. If this node is a broker itself, it is another broker, and their networks join.
     Broker,
-    /// This node is its broker.
+    /// This node is its broker, or shares its own broker with it.
     Client,
 }
 
@@ -35,9 +36,9 @@ pub enum Relation {
 pub enum ConnectRefused {
     /// More initial portals than [`limits::MAX_INITIAL_PORTALS`].
     TooManyPortals,
-    /// A node that is no broker connects to its broker only.
-    NotABroker,
-    /// This node is a broker, or has one, and can take no other.
+    /// This node is no broker and has none that it could share.
+    NoBroker,
+    /// This node has a broker and can take no other.
     HasBroker,
 }
 
@@ -55,17 +56,17 @@ impl<P: Payload> Engine<P> {
             return Err(ConnectRefused::TooManyPortals);
         }
         let expected = match relation {
-            Relation::Client if !self.config.is_broker => return Err(ConnectRefused::NotABroker),
-            Relation::Broker if self.config.is_broker || self.broker.is_some() => {
-                return Err(ConnectRefused::HasBroker);
-            }
-            Relation::Client => Expected::Client,
-            Relation::Broker => Expected::Broker,
+            Relation::Client if self.config.is_broker => Expected::Client,
+            Relation::Client if self.broker.is_some() => Expected::Heir,
+            Relation::Client => return Err(ConnectRefused::NoBroker),
+            Relation::Broker if self.config.is_broker => Expected::OtherBroker,
+            Relation::Broker if self.broker.is_none() => Expected::Broker,
+            Relation::Broker => return Err(ConnectRefused::HasBroker),
         };
         let pairs: Vec<_> = (0..num_portals).map(|_| self.open_portals()).collect();
         let (portals, held) = pairs.into_iter().unzip();
         let peer = self.greet(expected, held);
-        if relation == Relation::Broker {
+        if relation == Relation::Broker && !self.config.is_broker {
             self.broker = Some(peer);
         }
         Ok((peer, portals))
@@ -82,14 +83,11 @@ impl<P: Payload> Engine<P> {
             max_payload: self.config.max_payload,
             name: self.config.name,
             is_broker: self.config.is_broker,
-            wants_broker: expected == Expected::Broker,
+            wants_broker: expected.wants_broker(),
             num_portals: held.len() as u32,
             secret,
         };
-        let name = match expected {
-            Expected::Introduced(name) => Some(name),
-            Expected::Broker | Expected::Client => None,
-        };
+        let name = expected.name();
         self.peers.insert(id, Peer::new(PeerState::Greeting { expected, held, secret }, name));
         self.effects.push_back(Effect::Send { peer: id, message: Message::Hello(hello) });
         id
@@ -102,9 +100,7 @@ impl<P: Payload> Engine<P> {
         hello: &Hello,
     ) -> Result<(), ProtocolViolation> {
         let PeerState::Greeting { expected, .. } = &self.peers[&id].state else { return Ok(()) };
-        if let Expected::Introduced(name) = expected
-            && *name != hello.name
-        {
+        if expected.name().is_some_and(|name| name != hello.name) {
             return Err(ProtocolViolation("a hello from another node than the one introduced"));
         }
         if hello.num_portals > limits::MAX_INITIAL_PORTALS {
@@ -120,9 +116,13 @@ impl<P: Payload> Engine<P> {
     /// Why these two nodes cannot be peers, if they cannot.
     fn misfit(&self, id: PeerId, expected: &Expected, hello: &Hello) -> Option<CauseKind> {
         let role_fits = match expected {
-            Expected::Broker => hello.is_broker && !hello.wants_broker,
-            Expected::Client => !hello.is_broker && hello.wants_broker,
-            Expected::Introduced(_) => !hello.wants_broker,
+            Expected::Broker => !hello.wants_broker,
+            Expected::SharedBroker(_) => hello.is_broker && !hello.wants_broker,
+            Expected::Client | Expected::Referred(_) | Expected::Heir => {
+                !hello.is_broker && hello.wants_broker
+            }
+            Expected::OtherBroker => hello.is_broker && hello.wants_broker,
+            Expected::Introduced { .. } => !hello.wants_broker,
         };
         let known = self.peer_by_name(hello.name).is_some_and(|known| known != id);
         if hello.version != WIRE_VERSION {
@@ -139,12 +139,13 @@ impl<P: Payload> Engine<P> {
     fn become_peers(&mut self, id: PeerId, hello: &Hello) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let before = std::mem::replace(&mut peer.state, PeerState::Connected);
+        let PeerState::Greeting { expected, held, secret } = before else { return };
         peer.name = Some(hello.name);
         peer.is_broker = hello.is_broker;
+        peer.kind = kind_of(&expected, hello, self.config.is_broker);
         peer.max_payload = hello.max_payload;
         self.names.insert(hello.name, id);
         self.effects.push_back(Effect::Connected(id));
-        let PeerState::Greeting { held, secret, .. } = before else { return };
         // The node with the lesser name owns the initial links, and its hello seeds their secrets.
         let owner = self.config.name < hello.name;
         let seed = if owner { secret } else { hello.secret };
@@ -161,5 +162,30 @@ impl<P: Payload> Engine<P> {
             self.extend_route(portal, end);
         }
         self.introduction_done(hello.name);
+        self.take_role(id, &expected);
+    }
+
+    /// Does what comes with what the new peer is to this node.
+    fn take_role(&mut self, id: PeerId, expected: &Expected) {
+        match self.peers.get(&id).map(|peer| peer.kind) {
+            Some(PeerKind::Broker) if self.config.is_broker => self.join_brokers(id),
+            Some(PeerKind::Broker) => {
+                self.broker_found();
+                self.share_with_heirs();
+            }
+            _ if *expected == Expected::Heir => self.share_broker(id),
+            _ => {}
+        }
+    }
+}
+
+/// What a peer that has said hello is to this node.
+fn kind_of(expected: &Expected, hello: &Hello, is_broker: bool) -> PeerKind {
+    match expected {
+        Expected::Broker | Expected::SharedBroker(_) if hello.is_broker => PeerKind::Broker,
+        Expected::OtherBroker => PeerKind::Broker,
+        Expected::Introduced { .. } if is_broker && hello.is_broker => PeerKind::Broker,
+        Expected::Client | Expected::Referred(_) => PeerKind::Client,
+        _ => PeerKind::Other,
     }
 }

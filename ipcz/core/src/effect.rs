@@ -1,6 +1,7 @@
 //! What the engine asks of its embedder.
 
-use crate::ids::{PeerId, TransportId, TrapId};
+use crate::broker::Party;
+use crate::ids::{NodeName, PeerId, TransportId, TrapId};
 use crate::message::{Cause, Message};
 use crate::trap::TrapEvent;
 
@@ -23,7 +24,7 @@ pub enum Effect<P> {
     },
     /// Make a pair of connected transports and answer with
     /// [`Engine::handle_transports`](crate::Engine::handle_transports).
-    CreateTransports(Introduction),
+    CreateTransports(Pairing),
     /// From now on, this transport is the connection to that peer.
     Activate {
         /// The new peer.
@@ -45,11 +46,26 @@ pub enum Effect<P> {
     },
 }
 
-/// Two peers of a broker that are to be connected.
+/// Who is to get a pair of connected transports. The engine knows what it means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Pairing {
+    /// Two nodes that are being introduced to each other.
+    Introduction(Introduction),
+    /// A peer that inherits this node's broker, and that broker.
+    Referral(PeerId),
+}
+
+/// Two nodes that are being introduced to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Introduction {
-    /// One of them.
-    pub first: PeerId,
-    /// The other.
-    pub second: PeerId,
+    pub(crate) first: Party,
+    pub(crate) second: Party,
+}
+
+impl Introduction {
+    /// The names of the two, for whoever wants to say or decide something about them.
+    #[must_use]
+    pub fn names(&self) -> [NodeName; 2] {
+        [self.first.name, self.second.name]
+    }
 }

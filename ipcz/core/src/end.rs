@@ -1,5 +1,6 @@
 //! One end of a link: what a router knows of its connection to the next router of the route.
 
+use crate::count::Count;
 use crate::ids::{EndId, LinkId, PeerId, RouterId, Secret};
 use crate::message::EndKey;
 use crate::slab::Key;
@@ -35,7 +36,7 @@ pub(crate) struct End {
     /// How messages to the other end name the link. On the loopback, that end's key.
     pub(crate) link: LinkId,
     /// Zero on the loopback, where it is derived.
-    pub(crate) secret: Secret,
+    secret: [u64; 2],
     /// Whether this end may replace the link. Exactly one of the two may.
     pub(crate) owner: bool,
     /// Whether this end has asked to become the owner.
@@ -50,7 +51,7 @@ pub(crate) struct End {
     /// Parcels received on this link.
     pub(crate) received: u64,
     /// Parcels that the other end says it has sent in all.
-    pub(crate) fin_count: Option<u64>,
+    pub(crate) fin_count: Option<Count>,
     /// A bypass that waits until the node it leads to is connected.
     pub(crate) pending: Option<Box<EndKey>>,
 }
@@ -62,7 +63,7 @@ impl End {
             side,
             peer,
             link,
-            secret,
+            secret: [(secret.0 >> 64) as u64, secret.0 as u64],
             owner: false,
             asked: false,
             peer_is_proxy: false,
@@ -73,6 +74,12 @@ impl End {
             fin_count: None,
             pending: None,
         }
+    }
+
+    /// What the two ends of the link know. Kept as two words, which are aligned more closely.
+    pub(crate) fn secret(&self) -> Secret {
+        let [high, low] = self.secret;
+        Secret(u128::from(high) << 64 | u128::from(low))
     }
 
     /// The other end of a link on the loopback.

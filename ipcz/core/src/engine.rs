@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::broker::Introductions;
+use crate::broker::UnderWay;
 use crate::effect::Effect;
 use crate::end::{End, Side};
+use crate::federation::Federation;
 use crate::ids::{EndId, LinkId, NodeName, PeerId, PortalId, RouterId, Secret};
+use crate::introductions::Wanted;
 use crate::message::{EndKey, Payload, RouteMessage};
 use crate::moves::Unread;
 use crate::parcels::Parcel;
 use crate::peer::Peer;
+use crate::referral::Heirs;
 use crate::router::Router;
 use crate::secrets::Secrets;
 use crate::slab::{Key, Slab};
@@ -27,6 +30,8 @@ pub struct Config {
     pub features: u64,
     /// The largest payload to take from a peer, in bytes.
     pub max_payload: u64,
+    /// Whether, as a broker, it takes clients that its clients bring.
+    pub takes_referrals: bool,
 }
 
 /// A message that a node sends to itself, by way of one end of a link on its loopback.
@@ -52,9 +57,14 @@ pub struct Engine<P> {
     pub(crate) peers: BTreeMap<PeerId, Peer>,
     pub(crate) names: BTreeMap<NodeName, PeerId>,
     pub(crate) next_peer: u32,
-    /// The peer that introduces this node to others, if there is one.
+    /// The peer that introduces this node to others, or that is about to share its own broker.
     pub(crate) broker: Option<PeerId>,
-    pub(crate) introductions: Introductions,
+    /// The connections that this node waits for.
+    pub(crate) wanted: Wanted,
+    /// The connections that it makes as a broker.
+    pub(crate) under_way: UnderWay,
+    pub(crate) federation: Federation,
+    pub(crate) heirs: Heirs,
     /// Messages from this node to itself. Empty whenever a step has ended.
     pub(crate) loopback: VecDeque<Looped<P>>,
     /// Parcels that follow portals which have just moved. Empty whenever a step has ended.
@@ -78,7 +88,10 @@ impl<P: Payload> Engine<P> {
             names: BTreeMap::new(),
             next_peer: PeerId::LOOPBACK.0 + 1,
             broker: None,
-            introductions: Introductions::default(),
+            wanted: Wanted::default(),
+            under_way: UnderWay::default(),
+            federation: Federation::default(),
+            heirs: Heirs::default(),
             loopback: VecDeque::new(),
             unread: VecDeque::new(),
             doomed: Vec::new(),
@@ -208,7 +221,7 @@ impl<P: Payload> Engine<P> {
         let router = &mut self.routers[router_id.0];
         let side = router.side_mut(end.side);
         if let Some(replaced) = side.primary.replace(id) {
-            router.decaying.push(replaced);
+            router.add_decaying(replaced);
             self.ends[replaced.0].pending = None;
         }
     }
@@ -220,10 +233,7 @@ impl<P: Payload> Engine<P> {
             peer.links.remove(&end.link);
         }
         if let Some(router) = end.router.and_then(|router| self.routers.get_mut(router.0)) {
-            for side in &mut router.sides {
-                side.primary = side.primary.filter(|&primary| primary != id);
-            }
-            router.decaying.retain(|&decaying| decaying != id);
+            router.remove_end(id);
         }
         Some(end)
     }

@@ -16,7 +16,8 @@
 //! | the end of routes and links | `closing` |
 //! | cut routes, lost nodes | `loss` |
 //! | two routes made one | `merge` |
-//! | connections and introductions | `peer` `connect` `broker` |
+//! | connections | `peer` `connect` |
+//! | introductions | `introductions` `broker` `federation` `referral` |
 //! | notices to applications | `trap` |
 //! | what must hold between steps | `audit` |
 //! | bounds on what peers can make a node do | `limits` |
@@ -28,10 +29,13 @@ mod broker;
 mod bypass;
 mod closing;
 mod connect;
+mod count;
 mod effect;
 mod end;
 mod engine;
+mod federation;
 mod ids;
+mod introductions;
 pub mod limits;
 mod loss;
 mod merge;
@@ -40,6 +44,7 @@ mod moves;
 mod parcels;
 mod peer;
 mod queue;
+mod referral;
 mod router;
 mod secrets;
 mod slab;
@@ -47,7 +52,7 @@ mod topology;
 mod trap;
 
 pub use connect::{ConnectRefused, Relation, WIRE_VERSION};
-pub use effect::{Effect, Introduction};
+pub use effect::{Effect, Introduction, Pairing};
 pub use engine::{Config, Engine};
 pub use ids::{LinkId, NodeName, PeerId, PortalId, RouterId, Secret, TransportId, TrapId};
 pub use merge::MergeRefused;

@@ -30,9 +30,9 @@ impl<P: Payload> Engine<P> {
         if router.is_complete() {
             // It has everything that its peer ever put, and lost nothing. The `Fin` that was to
             // come would have said as much, and proxies that it may become rely on that.
-            router.side_mut(Side::Outer).over = true;
-        } else if router.broken.is_none() {
-            router.broken = Some(cause);
+            router.set_over(Side::Outer, true);
+        } else if router.broken().is_none() {
+            router.set_broken(cause);
             router.side_mut(Side::Outer).closed = None;
             let lost = router.queue.take_unreachable();
             self.doomed.extend(lost.into_iter().flat_map(|parcel| parcel.portals));

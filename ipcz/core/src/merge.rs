@@ -52,15 +52,16 @@ impl<P: Payload> Engine<P> {
         router.role = Role::Proxy;
         let from_outer = router.queue.take_all();
         let from_inner = other.queue.take_all();
-        let cause = router.broken.take().or(other.broken);
+        let cause = router.take_broken().or(other.broken());
         for id in other.ends() {
             let end = &mut self.ends[id.0];
             end.router = Some(first);
             end.side = Side::Inner;
         }
+        other.decaying().iter().for_each(|&end| router.add_decaying(end));
+        router.set_over(Side::Inner, other.is_over(Side::Outer));
         let [outer, _] = other.sides;
         *router.side_mut(Side::Inner) = outer;
-        router.decaying.append(&mut other.decaying);
         for (sequence, parcel) in from_outer {
             self.pass_on(first, Side::Inner, sequence, parcel);
         }
@@ -80,7 +81,7 @@ impl<P: Payload> Engine<P> {
             if let (Some(length), Some(onwards)) =
                 (router.side(side).closed, router.side(side.other()).primary)
             {
-                self.send(onwards, RouteMessage::Closed(length));
+                self.send(onwards, RouteMessage::Closed(length.get()));
             }
         }
         self.check_fins(id);

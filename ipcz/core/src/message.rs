@@ -132,6 +132,62 @@ pub enum NetworkMessage {
     Introduced(NodeName),
     /// From a broker: that node is unknown, or cannot be reached.
     IntroductionRefused(NodeName),
+    /// To a broker: "this transport leads to a node that would be your client."
+    Refer {
+        /// Who is at the other end.
+        node: NodeName,
+        /// The transport that leads there.
+        transport: TransportId,
+    },
+    /// From a node that shares its broker: "this transport leads to it."
+    Referred {
+        /// The broker at the other end.
+        broker: NodeName,
+        /// The transport that leads there.
+        transport: TransportId,
+    },
+    /// There will be no broker for the node that was to inherit one, or from the node that was to
+    /// share it.
+    ReferralRefused(NodeName),
+    /// Between brokers: "is this node a client of yours? This one of mine wants to meet it."
+    Locate {
+        /// Who is looked for.
+        node: NodeName,
+        /// Who looks.
+        seeker: NodeName,
+    },
+    /// Between brokers: the answer to that.
+    Located {
+        /// Who is looked for.
+        node: NodeName,
+        /// Who looks.
+        seeker: NodeName,
+        /// Whether it is.
+        found: bool,
+    },
+    /// Between brokers: "hand this introduction to your client."
+    PassIntroduction {
+        /// The client.
+        to: NodeName,
+        /// Who is at the other end of the transport.
+        node: NodeName,
+        /// The transport that leads there.
+        transport: TransportId,
+    },
+    /// Between brokers: "tell your client that it will not be introduced to that node."
+    PassRefusal {
+        /// The client.
+        to: NodeName,
+        /// Who it wanted to meet.
+        node: NodeName,
+    },
+    /// Between brokers: "my client has heard of its introduction to that node."
+    PassIntroduced {
+        /// The client.
+        from: NodeName,
+        /// Who it was introduced to.
+        node: NodeName,
+    },
     /// The last message on a connection that ends on purpose, and why it does.
     Goodbye(CauseKind),
 }
@@ -175,3 +231,22 @@ impl std::fmt::Display for ProtocolViolation {
 }
 
 impl std::error::Error for ProtocolViolation {}
+
+impl NetworkMessage {
+    /// Where the message says which transport it carries, if it carries one.
+    pub fn transport_mut(&mut self) -> Option<&mut TransportId> {
+        match self {
+            Self::Introduce { transport, .. }
+            | Self::Refer { transport, .. }
+            | Self::Referred { transport, .. }
+            | Self::PassIntroduction { transport, .. } => Some(transport),
+            _ => None,
+        }
+    }
+
+    /// The transport that the message carries, if it carries one.
+    #[must_use]
+    pub fn transport(mut self) -> Option<TransportId> {
+        self.transport_mut().copied()
+    }
+}

@@ -35,7 +35,7 @@ impl<P: Payload> Engine<P> {
         let queue = &router.queue;
         let (next_in, next_out) = (queue.next(), router.next_out);
         let unread = router.queue.take_all();
-        let broken = router.broken.take();
+        let broken = router.take_broken();
         let swapped = self.quiet_local_peer(portal);
         let end = match swapped {
             Some(local) => {
@@ -65,7 +65,7 @@ impl<P: Payload> Engine<P> {
             let end = router.side(Side::Outer).primary.map(|end| &self.ends[end.0]);
             !router.is_proxy()
                 && !router.is_closing()
-                && router.decaying.is_empty()
+                && router.decaying().is_empty()
                 && end.is_some_and(|end| end.pending.is_none() && !end.is_ending())
         };
         (quiet(portal) && quiet(peer)).then_some(peer)
@@ -114,7 +114,7 @@ impl<P: Payload> Engine<P> {
             return;
         }
         if let Some(length) = self.routers[router_id.0].side(Side::Outer).closed {
-            self.send(end, RouteMessage::Closed(length));
+            self.send(end, RouteMessage::Closed(length.get()));
         }
         self.check_fins(router_id);
         self.evaluate(router_id);

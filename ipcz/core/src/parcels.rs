@@ -77,6 +77,10 @@ impl<P: Payload> Engine<P> {
         if let Err(refused) = self.check_put(portal, &parcel.portals) {
             return Err((refused, parcel));
         }
+        for &moved in &parcel.portals {
+            // Whoever takes it from the parcel is another owner, on whichever node.
+            self.spring_removed(moved);
+        }
         let router = &mut self.routers[portal.0];
         let sequence = router.next_out;
         router.next_out += 1;
@@ -95,7 +99,7 @@ impl<P: Payload> Engine<P> {
     /// Why not.
     pub fn check_put(&self, portal: PortalId, portals: &[PortalId]) -> Result<(), PutRefused> {
         let router = self.open_terminal(portal).ok_or(PutRefused::UnknownPortal)?;
-        if let Some(cause) = router.broken {
+        if let Some(cause) = router.broken() {
             return Err(PutRefused::Disconnected(cause));
         }
         if router.side(Side::Outer).closed.is_some() {
@@ -132,7 +136,7 @@ impl<P: Payload> Engine<P> {
             }
             return Ok(parcel);
         }
-        Err(match router.broken {
+        Err(match router.broken() {
             Some(cause) => GetRefused::Disconnected(cause),
             None if router.is_complete() => GetRefused::PeerClosed,
             None => GetRefused::Empty,
@@ -159,7 +163,7 @@ impl<P: Payload> Engine<P> {
     /// Why a portal's route was cut, if it was.
     #[must_use]
     pub fn cause(&self, portal: PortalId) -> Option<Cause> {
-        self.open_terminal(portal)?.broken
+        self.open_terminal(portal)?.broken()
     }
 
     /// Sends a parcel on a link. The portals in it move, unless the link stays on this node.
@@ -212,7 +216,7 @@ impl<P: Payload> Engine<P> {
             self.doomed.extend(parcel.portals);
             return Ok(());
         };
-        if end.fin_count.is_some_and(|count| end.received >= count) {
+        if end.fin_count.is_some_and(|count| end.received >= count.get()) {
             self.doomed.extend(parcel.portals);
             return Err(ProtocolViolation("a parcel after the last one of its link"));
         }
@@ -246,9 +250,12 @@ impl<P: Payload> Engine<P> {
             self.doomed.extend(parcel.portals);
             return;
         }
-        let beyond_end = router.side(Side::Outer).closed.is_some_and(|length| sequence >= length);
+        let beyond_end =
+            router.side(Side::Outer).closed.is_some_and(|length| sequence >= length.get());
         let too_far = sequence.saturating_sub(router.queue.expected()) > limits::MAX_SEQUENCE_GAP;
-        let refused = if beyond_end || too_far {
+        // A portal that was sent over its own route would wait inside itself for ever.
+        let swallowed = parcel.portals.contains(&id);
+        let refused = if beyond_end || too_far || swallowed {
             Some(parcel)
         } else {
             router.queue.insert(sequence, parcel).err()

@@ -11,12 +11,53 @@ use crate::message::{Cause, CauseKind, Message, NetworkMessage, Payload, Protoco
 /// What this node takes the other one for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Expected {
-    /// This node's broker.
+    /// This node's broker, or a node that shares its own.
     Broker,
+    /// The broker of this name, which another node shares.
+    SharedBroker(NodeName),
     /// A node that this one is the broker of.
     Client,
-    /// The node of this name, of which the broker said that it is there.
-    Introduced(NodeName),
+    /// The node of this name, which a client brought to be one too.
+    Referred(NodeName),
+    /// Another broker, whose network joins this one's.
+    OtherBroker,
+    /// A node that inherits this one's broker.
+    Heir,
+    /// A node that a broker said is there.
+    Introduced {
+        /// Its name.
+        node: NodeName,
+        /// The broker's.
+        by: NodeName,
+    },
+}
+
+impl Expected {
+    /// The name that the node must have.
+    pub(crate) fn name(&self) -> Option<NodeName> {
+        match self {
+            Self::SharedBroker(node) | Self::Referred(node) | Self::Introduced { node, .. } => {
+                Some(*node)
+            }
+            Self::Broker | Self::Client | Self::OtherBroker | Self::Heir => None,
+        }
+    }
+
+    /// Whether this node's hello asks for a broker.
+    pub(crate) fn wants_broker(&self) -> bool {
+        matches!(self, Self::Broker | Self::SharedBroker(_) | Self::OtherBroker)
+    }
+}
+
+/// What a connected peer is to this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum PeerKind {
+    /// Its broker, or another broker if it is one itself.
+    Broker,
+    /// A node that it is the broker of.
+    Client,
+    /// A node that it was introduced to, or shares a broker with.
+    Other,
 }
 
 /// How far the connection is.
@@ -40,6 +81,7 @@ pub(crate) struct Peer {
     pub(crate) state: PeerState,
     pub(crate) name: Option<NodeName>,
     pub(crate) is_broker: bool,
+    pub(crate) kind: PeerKind,
     pub(crate) max_payload: u64,
     /// The ends of this node on this connection, by the id of their link.
     pub(crate) links: BTreeMap<LinkId, EndId>,
@@ -55,6 +97,7 @@ impl Peer {
             state,
             name,
             is_broker: false,
+            kind: PeerKind::Other,
             max_payload: 0,
             links: BTreeMap::new(),
             // What stands below is for the initial portals.
@@ -113,8 +156,8 @@ impl<P: Payload> Engine<P> {
 
     /// Gives back what a message that is not obeyed brought.
     fn drop_message(&mut self, message: Message<P>) {
-        if let Message::Network(NetworkMessage::Introduce { transport, .. }) = message {
-            self.effects.push_back(Effect::DropTransport(transport));
+        if let Message::Network(message) = message {
+            self.effects.extend(message.transport().map(Effect::DropTransport));
         }
     }
 
@@ -180,13 +223,15 @@ impl<P: Payload> Engine<P> {
                 self.abandon(portal, cause);
             }
         }
+        self.heirs.remove(&id);
+        self.forget_federal(id, peer.name);
+        self.forget_under_way(id);
         if self.broker == Some(id) {
-            self.broker = None;
-            self.refuse_all_introductions();
+            self.broker_lost();
         }
         if let Some(name) = peer.name.filter(|name| self.names.get(name) == Some(&id)) {
             self.names.remove(&name);
-            self.forget_introductions_of(name);
+            self.introduction_failed(name);
         }
     }
 

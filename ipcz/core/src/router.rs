@@ -1,5 +1,6 @@
 //! A router: a portal's own end of its route, or a station on the way of another's.
 
+use crate::count::Count;
 use crate::end::Side;
 use crate::ids::EndId;
 use crate::message::{Cause, Payload};
@@ -21,9 +22,7 @@ pub(crate) struct RouterSide {
     /// The end that is sent on.
     pub(crate) primary: Option<EndId>,
     /// The number of parcels that will have come from this side in all, once that is known.
-    pub(crate) closed: Option<u64>,
-    /// Whether the primary end has finished: nothing comes from this side any more.
-    pub(crate) over: bool,
+    pub(crate) closed: Option<Count>,
 }
 
 /// A station of a route.
@@ -31,16 +30,23 @@ pub(crate) struct RouterSide {
 pub(crate) struct Router<P> {
     pub(crate) role: Role,
     pub(crate) sides: [RouterSide; 2],
-    /// The ends, of either side, that have been replaced and still receive.
-    pub(crate) decaying: Vec<EndId>,
+    /// Whether each side's primary end has finished: nothing comes from there any more.
+    over: [bool; 2],
     /// Whether this proxy has told its neighbours to bypass it.
     pub(crate) committed: bool,
-    /// Why the route was cut. Only a terminal outlives that.
-    pub(crate) broken: Option<Cause>,
     /// The number of the next parcel to be put.
     pub(crate) next_out: u64,
     pub(crate) queue: ParcelQueue<P>,
-    pub(crate) traps: Vec<Trap>,
+    /// What most routers never have.
+    rare: Option<Box<Rare>>,
+}
+
+/// What most routers never have. Most portals are idle, and there may be hundreds of thousands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Rare {
+    decaying: Vec<EndId>,
+    broken: Option<Cause>,
+    traps: Vec<Trap>,
 }
 
 impl<P: Payload> Router<P> {
@@ -49,13 +55,68 @@ impl<P: Payload> Router<P> {
         Self {
             role: Role::Terminal,
             sides: [RouterSide::default(), RouterSide::default()],
-            decaying: Vec::new(),
+            over: [false; 2],
             committed: false,
-            broken: None,
             next_out,
             queue: ParcelQueue::new(next_in),
-            traps: Vec::new(),
+            rare: None,
         }
+    }
+
+    /// The ends, of either side, that have been replaced and still receive.
+    pub(crate) fn decaying(&self) -> &[EndId] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.decaying)
+    }
+
+    pub(crate) fn add_decaying(&mut self, end: EndId) {
+        self.rare.get_or_insert_default().decaying.push(end);
+    }
+
+    /// Lets go of an end, whichever it was.
+    pub(crate) fn remove_end(&mut self, id: EndId) {
+        for side in &mut self.sides {
+            side.primary = side.primary.filter(|&primary| primary != id);
+        }
+        if let Some(rare) = &mut self.rare {
+            rare.decaying.retain(|&decaying| decaying != id);
+            self.tidy();
+        }
+    }
+
+    /// Why the route was cut. Only a terminal outlives that.
+    pub(crate) fn broken(&self) -> Option<Cause> {
+        self.rare.as_ref()?.broken
+    }
+
+    pub(crate) fn set_broken(&mut self, cause: Cause) {
+        self.rare.get_or_insert_default().broken = Some(cause);
+    }
+
+    pub(crate) fn take_broken(&mut self) -> Option<Cause> {
+        let cause = self.rare.as_mut()?.broken.take();
+        self.tidy();
+        cause
+    }
+
+    pub(crate) fn has_traps(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| !rare.traps.is_empty())
+    }
+
+    pub(crate) fn add_trap(&mut self, trap: Trap) {
+        self.rare.get_or_insert_default().traps.push(trap);
+    }
+
+    /// Keeps the traps that `keep` says, in order.
+    pub(crate) fn retain_traps(&mut self, keep: impl FnMut(&Trap) -> bool) {
+        if let Some(rare) = &mut self.rare {
+            rare.traps.retain(keep);
+            self.tidy();
+        }
+    }
+
+    /// Equal routers are equal whatever they had before.
+    fn tidy(&mut self) {
+        self.rare = self.rare.take().filter(|rare| **rare != Rare::default());
     }
 
     pub(crate) fn side(&self, side: Side) -> &RouterSide {
@@ -64,6 +125,15 @@ impl<P: Payload> Router<P> {
 
     pub(crate) fn side_mut(&mut self, side: Side) -> &mut RouterSide {
         &mut self.sides[side as usize]
+    }
+
+    /// Whether nothing comes from this side any more.
+    pub(crate) fn is_over(&self, side: Side) -> bool {
+        self.over[side as usize]
+    }
+
+    pub(crate) fn set_over(&mut self, side: Side, over: bool) {
+        self.over[side as usize] = over;
     }
 
     pub(crate) fn is_proxy(&self) -> bool {
@@ -86,21 +156,32 @@ impl<P: Payload> Router<P> {
 
     pub(crate) fn ends(&self) -> impl Iterator<Item = EndId> + '_ {
         let primaries = self.sides.iter().filter_map(|side| side.primary);
-        primaries.chain(self.decaying.iter().copied())
+        primaries.chain(self.decaying().iter().copied())
     }
 
     /// Whether every parcel that the other side put has arrived, and it is closed.
     pub(crate) fn is_complete(&self) -> bool {
-        self.side(Side::Outer).closed == Some(self.queue.expected())
+        self.side(Side::Outer).closed == Some(Count::new(self.queue.expected()))
     }
 
     pub(crate) fn status(&self) -> PortalStatus {
-        let peer_closed = self.broken.is_some() || self.is_complete();
+        let peer_closed = self.broken().is_some() || self.is_complete();
         PortalStatus {
             peer_closed,
             dead: peer_closed && self.queue.len() == 0,
             num_parcels: self.queue.len(),
             num_bytes: self.queue.num_bytes(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_portal_is_small() {
+        assert!(size_of::<Router<Vec<u8>>>() <= 112, "{}", size_of::<Router<Vec<u8>>>());
+        assert!(size_of::<crate::end::End>() <= 88, "{}", size_of::<crate::end::End>());
     }
 }

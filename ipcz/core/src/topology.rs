@@ -67,7 +67,7 @@ impl<P: Payload> Engine<P> {
     #[must_use]
     pub fn route(&self, portal: PortalId) -> Option<Route> {
         let router = self.open_terminal(portal)?;
-        Some(match (router.broken, router.side(Side::Outer).primary) {
+        Some(match (router.broken(), router.side(Side::Outer).primary) {
             (Some(cause), _) => Route::Cut(cause),
             (None, None) => Route::Closed,
             (None, Some(end)) => match self.ends[end.0].peer {

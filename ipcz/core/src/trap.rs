@@ -113,27 +113,30 @@ impl<P: Payload> Engine<P> {
         if flags.any() {
             return Err(TrapRefused::Satisfied(TrapEvent { flags, status }));
         }
-        router.traps.push(Trap { id: trap, conditions });
+        router.add_trap(Trap { id: trap, conditions });
         Ok(())
     }
 
     /// Takes a trap back. It will not fire. Gives whether it was set.
     pub fn clear_trap(&mut self, portal: PortalId, trap: TrapId) -> bool {
         let Some(router) = self.open_terminal_mut(portal) else { return false };
-        let before = router.traps.len();
-        router.traps.retain(|set| set.id != trap);
-        router.traps.len() < before
+        let mut found = false;
+        router.retain_traps(|set| {
+            found |= set.id == trap;
+            set.id != trap
+        });
+        found
     }
 
     /// Fires the traps whose conditions are met now; `arrived` tells that a parcel just did.
     pub(crate) fn spring(&mut self, id: RouterId, arrived: bool) {
         let Some(router) = self.routers.get_mut(id.0) else { return };
-        if router.traps.is_empty() {
+        if !router.has_traps() {
             return;
         }
         let status = router.status();
         let effects = &mut self.effects;
-        router.traps.retain(|trap| {
+        router.retain_traps(|trap| {
             let flags = trap.conditions.met(&status, arrived);
             if flags.any() {
                 effects
@@ -148,9 +151,11 @@ impl<P: Payload> Engine<P> {
         let Some(router) = self.routers.get_mut(id.0) else { return };
         let status = router.status();
         let flags = TrapFlags { removed: true, ..TrapFlags::default() };
-        for trap in std::mem::take(&mut router.traps) {
-            self.effects
-                .push_back(Effect::Fire { trap: trap.id, event: TrapEvent { flags, status } });
-        }
+        let effects = &mut self.effects;
+        router.retain_traps(|trap| {
+            let event = TrapEvent { flags, status };
+            effects.push_back(Effect::Fire { trap: trap.id, event });
+            false
+        });
     }
 }

@@ -34,7 +34,7 @@ pub(super) struct Replies {
     portal: Portal,
     state: Mutex<State>,
     /// Blocked calls that do not fetch themselves wait for `state.fetching` or their reply here.
-    changed: Condvar,
+    change: Condvar,
     watcher: Arc<dyn Watcher>,
 }
 
@@ -48,6 +48,8 @@ struct State {
     fault: Option<Fault>,
     /// A thread fetches; nobody else may.
     fetching: bool,
+    /// How many blocked calls sleep until something changes.
+    sleepers: usize,
     /// The watcher is armed and has not fired.
     armed: bool,
     /// The watcher fired while a thread was fetching.
@@ -98,7 +100,7 @@ impl Replies {
         Arc::new_cyclic(|weak: &Weak<Self>| Self {
             portal,
             state: Mutex::default(),
-            changed: Condvar::new(),
+            change: Condvar::new(),
             watcher: Arc::new(OnArrival(weak.clone())),
         })
     }
@@ -242,16 +244,27 @@ impl Replies {
 
     fn wait_for_change<'a>(
         &self,
-        state: MutexGuard<'a, State>,
+        mut state: MutexGuard<'a, State>,
         deadline: Option<Instant>,
     ) -> MutexGuard<'a, State> {
-        match deadline {
-            None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+        state.sleepers += 1;
+        let mut state = match deadline {
+            None => self.change.wait(state).unwrap_or_else(PoisonError::into_inner),
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(Instant::now());
-                let waited = self.changed.wait_timeout(state, left);
+                let waited = self.change.wait_timeout(state, left);
                 waited.unwrap_or_else(PoisonError::into_inner).0
             }
+        };
+        state.sleepers -= 1;
+        state
+    }
+
+    /// Has every blocked call look again. With none it costs nothing: most calls are alone, and
+    /// the condition variable enters the system without knowing whether somebody waits.
+    fn changed(&self, state: &State) {
+        if state.sleepers > 0 {
+            self.change.notify_all();
         }
     }
 
@@ -276,7 +289,7 @@ impl Replies {
                 continue;
             }
             state.fetching = false;
-            self.changed.notify_all();
+            self.changed(&state);
             if state.is_awaited() {
                 self.fetch_for_wakers(state);
                 state = self.lock();
@@ -309,7 +322,7 @@ impl Replies {
             }
         }
         state.fetching = false;
-        self.changed.notify_all();
+        self.changed(&state);
     }
 
     /// Gives a reply to its call. False: there is no more.
@@ -342,7 +355,7 @@ impl Replies {
         match state.calls.remove(&head.call) {
             Some(Slot::Waiting(waker)) => {
                 state.calls.insert(head.call, Slot::Done(outcome));
-                self.changed.notify_all();
+                self.changed(&state);
                 drop(state);
                 waker.into_iter().for_each(Waker::wake);
                 Ok(())
@@ -372,7 +385,7 @@ impl Replies {
         }
         state.calls.retain(|_, slot| !matches!(slot, Slot::Abandoned));
         state.abandoned = 0;
-        self.changed.notify_all();
+        self.changed(&state);
         drop(state);
         // A peer that broke the protocol is not listened to any more.
         drop(self.portal.take());

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ipcz_core::{
-    Cause, CauseKind, Effect, Introduction, Message, NetworkMessage, PeerId, TrapEvent,
-};
+use ipcz_core::{Cause, CauseKind, Effect, Message, Pairing, PeerId, TrapEvent};
 
 use super::callbacks::Callbacks;
 use super::link::{Link, Outgoing};
@@ -23,7 +21,7 @@ pub(crate) struct Work {
     flush: Vec<Arc<Link>>,
     close: Vec<(Arc<Link>, Cause)>,
     notices: Vec<(Notice, TrapEvent)>,
-    introductions: Vec<Introduction>,
+    pairings: Vec<Pairing>,
     unwanted: Vec<Box<dyn Transport>>,
     /// Messages to peers that are gone. They may own what is not to be closed under a lock.
     undeliverable: Vec<Outgoing>,
@@ -49,7 +47,7 @@ impl State {
                     }
                     (notice, _) => work.notices.extend(notice.map(|notice| (notice, event))),
                 },
-                Effect::CreateTransports(introduction) => work.introductions.push(introduction),
+                Effect::CreateTransports(pairing) => work.pairings.push(pairing),
                 Effect::Activate { peer, transport } => {
                     let Some(transport) = self.transports.remove(&transport) else { continue };
                     work.activate.push(self.add_link(peer, transport));
@@ -97,8 +95,8 @@ impl State {
 
     fn transport_in<P>(&mut self, message: &Message<P>) -> Option<Box<dyn Transport>> {
         match message {
-            Message::Network(NetworkMessage::Introduce { transport, .. }) => {
-                self.transports.remove(transport)
+            Message::Network(message) => {
+                message.transport().and_then(|transport| self.transports.remove(&transport))
             }
             _ => None,
         }
@@ -118,8 +116,8 @@ impl Shared {
             self.close_link(link, cause);
         }
         drop((work.unwanted, work.undeliverable));
-        for introduction in work.introductions {
-            self.introduce(introduction);
+        for pairing in work.pairings {
+            self.pair(pairing);
         }
         for state in work.changed {
             state.announce();
@@ -141,11 +139,11 @@ impl Shared {
         }
     }
 
-    fn introduce(self: &Arc<Self>, introduction: Introduction) {
+    fn pair(self: &Arc<Self>, pairing: Pairing) {
         let made = self.driver.create_transports().ok();
         self.step(|state| {
             let ids = made.map(|(a, b)| (state.park_transport(a), state.park_transport(b)));
-            state.engine.handle_transports(introduction, ids);
+            state.engine.handle_transports(pairing, ids);
         });
     }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ipcz_core::{Message, NetworkMessage, PeerId, ProtocolViolation, TransportId};
+use ipcz_core::{Message, PeerId, ProtocolViolation};
 
 use super::link::Link;
 use super::payload::{Contents, Slot};
@@ -169,9 +169,10 @@ impl State {
         match message {
             Ok((mut message, transport)) => {
                 let id = transport.map(|transport| self.park_transport(transport));
-                if let Message::Network(NetworkMessage::Introduce { transport, .. }) = &mut message
+                if let (Message::Network(message), Some(id)) = (&mut message, id)
+                    && let Some(transport) = message.transport_mut()
                 {
-                    *transport = id.unwrap_or(TransportId(0));
+                    *transport = id;
                 }
                 // The engine has dealt with a peer that breaks the rules.
                 let _ = self.engine.handle_message(peer, message);
@@ -191,14 +192,15 @@ fn into_message(frame: Frame) -> Incoming {
             Message::Parcel { link, sequence, payload, portals }
         }
         _ if !body.is_empty() => return Err(ProtocolViolation("a payload without a parcel")),
-        Message::Network(message @ NetworkMessage::Introduce { .. }) => {
-            let Some(Attachment::Transport(introduced)) = attachments.next() else {
-                return Err(ProtocolViolation("an introduction without a transport"));
-            };
-            transport = Some(introduced);
+        Message::Network(message) => {
+            if message.transport().is_some() {
+                let Some(Attachment::Transport(carried)) = attachments.next() else {
+                    return Err(ProtocolViolation("a transport that is missing"));
+                };
+                transport = Some(carried);
+            }
             Message::Network(message)
         }
-        Message::Network(message) => Message::Network(message),
         Message::Hello(hello) => Message::Hello(hello),
         Message::Route(link, message) => Message::Route(link, message),
         Message::Accept(accept) => Message::Accept(accept),

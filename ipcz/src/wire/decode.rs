@@ -93,7 +93,9 @@ impl Reader<'_> {
                 let link = self.link()?;
                 Message::Route(link, self.route(tag)?)
             }
-            tag::REQUEST_INTRODUCTION..=tag::GOODBYE => Message::Network(self.network(tag)?),
+            tag::REQUEST_INTRODUCTION..=tag::PASS_INTRODUCED => {
+                Message::Network(self.network(tag)?)
+            }
             _ => return Err(ProtocolViolation("a message of unknown type")),
         })
     }
@@ -198,14 +200,29 @@ impl Reader<'_> {
     }
 
     fn network(&mut self, tag: u8) -> Decoded<NetworkMessage> {
+        // Whoever takes the message apart knows which transport it carries.
+        let transport = TransportId(0);
+        if tag == tag::GOODBYE {
+            return Ok(NetworkMessage::Goodbye(self.cause_kind()?));
+        }
+        let node = self.node()?;
         Ok(match tag {
-            tag::REQUEST_INTRODUCTION => NetworkMessage::RequestIntroduction(self.node()?),
-            tag::INTRODUCE => {
-                NetworkMessage::Introduce { node: self.node()?, transport: TransportId(0) }
+            tag::REQUEST_INTRODUCTION => NetworkMessage::RequestIntroduction(node),
+            tag::INTRODUCE => NetworkMessage::Introduce { node, transport },
+            tag::INTRODUCED => NetworkMessage::Introduced(node),
+            tag::INTRODUCTION_REFUSED => NetworkMessage::IntroductionRefused(node),
+            tag::REFER => NetworkMessage::Refer { node, transport },
+            tag::REFERRED => NetworkMessage::Referred { broker: node, transport },
+            tag::REFERRAL_REFUSED => NetworkMessage::ReferralRefused(node),
+            tag::LOCATE => NetworkMessage::Locate { node, seeker: self.node()? },
+            tag::LOCATED => {
+                NetworkMessage::Located { node, seeker: self.node()?, found: self.bool()? }
             }
-            tag::INTRODUCED => NetworkMessage::Introduced(self.node()?),
-            tag::INTRODUCTION_REFUSED => NetworkMessage::IntroductionRefused(self.node()?),
-            _ => NetworkMessage::Goodbye(self.cause_kind()?),
+            tag::PASS_INTRODUCTION => {
+                NetworkMessage::PassIntroduction { to: node, node: self.node()?, transport }
+            }
+            tag::PASS_REFUSAL => NetworkMessage::PassRefusal { to: node, node: self.node()? },
+            _ => NetworkMessage::PassIntroduced { from: node, node: self.node()? },
         })
     }
 }

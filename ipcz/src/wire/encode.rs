@@ -135,18 +135,32 @@ impl Writer {
     }
 
     fn network(&mut self, message: &NetworkMessage) {
-        let (tag, node) = match message {
-            NetworkMessage::RequestIntroduction(node) => (tag::REQUEST_INTRODUCTION, node),
-            NetworkMessage::Introduce { node, .. } => (tag::INTRODUCE, node),
-            NetworkMessage::Introduced(node) => (tag::INTRODUCED, node),
-            NetworkMessage::IntroductionRefused(node) => (tag::INTRODUCTION_REFUSED, node),
-            NetworkMessage::Goodbye(kind) => {
+        use NetworkMessage as Say;
+        let (tag, first, second) = match message {
+            Say::RequestIntroduction(node) => (tag::REQUEST_INTRODUCTION, node, None),
+            Say::Introduce { node, .. } => (tag::INTRODUCE, node, None),
+            Say::Introduced(node) => (tag::INTRODUCED, node, None),
+            Say::IntroductionRefused(node) => (tag::INTRODUCTION_REFUSED, node, None),
+            Say::Refer { node, .. } => (tag::REFER, node, None),
+            Say::Referred { broker, .. } => (tag::REFERRED, broker, None),
+            Say::ReferralRefused(node) => (tag::REFERRAL_REFUSED, node, None),
+            Say::Locate { node, seeker } => (tag::LOCATE, node, Some(seeker)),
+            Say::Located { node, seeker, .. } => (tag::LOCATED, node, Some(seeker)),
+            Say::PassIntroduction { to, node, .. } => (tag::PASS_INTRODUCTION, to, Some(node)),
+            Say::PassRefusal { to, node } => (tag::PASS_REFUSAL, to, Some(node)),
+            Say::PassIntroduced { from, node } => (tag::PASS_INTRODUCED, from, Some(node)),
+            Say::Goodbye(kind) => {
                 self.u8(tag::GOODBYE);
-                self.cause_kind(*kind);
-                return;
+                return self.cause_kind(*kind);
             }
         };
         self.u8(tag);
-        self.u128(node.0);
+        self.u128(first.0);
+        if let Some(second) = second {
+            self.u128(second.0);
+        }
+        if let Say::Located { found, .. } = message {
+            self.u8(u8::from(*found));
+        }
     }
 }

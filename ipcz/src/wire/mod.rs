@@ -20,6 +20,14 @@
 //! | `22` | introduced | node `u128` |
 //! | `23` | introduction refused | node `u128` |
 //! | `24` | goodbye | cause `u8` |
+//! | `25` | refer | node `u128`; one attachment, the transport |
+//! | `26` | referred | broker `u128`; one attachment, the transport |
+//! | `27` | referral refused | node `u128` |
+//! | `28` | locate | node `u128`, seeker `u128` |
+//! | `29` | located | node `u128`, seeker `u128`, found `u8` |
+//! | `2a` | pass introduction | to `u128`, node `u128`; one attachment, the transport |
+//! | `2b` | pass refusal | to `u128`, node `u128` |
+//! | `2c` | pass introduced | from `u128`, node `u128` |
 //!
 //! A *descriptor* is link `u64`, secret `u128`, next in `u64`, next out `u64`, owner `u8`. A *key*
 //! is node `u128`, via `u128`, link `u64`, secret `u128`. A *cause* is 1 node lost, 2 violation,
@@ -66,6 +74,14 @@ mod tag {
     pub(super) const INTRODUCED: u8 = 0x22;
     pub(super) const INTRODUCTION_REFUSED: u8 = 0x23;
     pub(super) const GOODBYE: u8 = 0x24;
+    pub(super) const REFER: u8 = 0x25;
+    pub(super) const REFERRED: u8 = 0x26;
+    pub(super) const REFERRAL_REFUSED: u8 = 0x27;
+    pub(super) const LOCATE: u8 = 0x28;
+    pub(super) const LOCATED: u8 = 0x29;
+    pub(super) const PASS_INTRODUCTION: u8 = 0x2a;
+    pub(super) const PASS_REFUSAL: u8 = 0x2b;
+    pub(super) const PASS_INTRODUCED: u8 = 0x2c;
 }
 
 const HELLO_IS_BROKER: u8 = 1;

@@ -48,6 +48,18 @@ fn one_of_each() -> Vec<Message<Vec<HandleKind>>> {
         Message::Network(NetworkMessage::Introduced(node)),
         Message::Network(NetworkMessage::IntroductionRefused(node)),
         Message::Network(NetworkMessage::Goodbye(CauseKind::Shutdown)),
+        Message::Network(NetworkMessage::Refer { node, transport: TransportId(0) }),
+        Message::Network(NetworkMessage::Referred { broker: node, transport: TransportId(0) }),
+        Message::Network(NetworkMessage::ReferralRefused(node)),
+        Message::Network(NetworkMessage::Locate { node, seeker: NodeName(1) }),
+        Message::Network(NetworkMessage::Located { node, seeker: NodeName(1), found: true }),
+        Message::Network(NetworkMessage::PassIntroduction {
+            to: NodeName(2),
+            node,
+            transport: TransportId(0),
+        }),
+        Message::Network(NetworkMessage::PassRefusal { to: NodeName(2), node }),
+        Message::Network(NetworkMessage::PassIntroduced { from: NodeName(2), node }),
     ]
 }
 
@@ -102,7 +114,7 @@ fn any_bytes_are_refused_or_understood_and_nothing_else() {
         };
         let length = usize::from(next() % 80);
         let noise: Vec<u8> =
-            (0..length).map(|i| if i == 0 { next() % 0x26 } else { next() }).collect();
+            (0..length).map(|i| if i == 0 { next() % 0x2e } else { next() }).collect();
         if let Ok(message) = decode(&noise) {
             let again = decode(&bytes(&message));
             assert_eq!(again, Ok(message));

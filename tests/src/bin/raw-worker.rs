@@ -8,12 +8,13 @@
 //! | `echo` | sends the parcel back, handles and all |
 //! | `ping` + portal | puts a number and waits for it, over and over; says how it goes |
 //! | `pong` + portal | sends back what comes |
+//! | `spawn` + portal | runs another worker, which sends back what comes |
 //! | `route` + portal | answers with the name of the node that the portal leads to, and sends it back |
 
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use ipcz::{ConnectOptions, Connection, Handle, Node, Parcel, Portal, Route, TryRecvError};
+use ipcz::{Child, ConnectOptions, Connection, Handle, Node, Parcel, Portal, Route, TryRecvError};
 
 /// Rounds after the broker's end was seen, to show that the conversation goes on.
 const ROUNDS_ALONE: u32 = 1000;
@@ -63,13 +64,15 @@ fn connect() -> Outcome {
 }
 
 fn worker() -> Outcome {
-    let (_node, parent) = Node::from_parent()?;
+    let (node, parent) = Node::from_parent()?;
+    let mut children = Vec::new();
     let orders = parent.take_portal(0)?;
     while let Ok(order) = orders.recv_blocking() {
         let (text, mut handles) = order.into_parts();
         match (text.as_slice(), handles.pop()) {
             (b"ping", Some(Handle::Portal(portal))) => return ping(&parent, &portal),
-            (b"pong", Some(Handle::Portal(portal))) => return pong(&portal),
+            (b"pong", Some(Handle::Portal(portal))) => return pong(&parent, &portal),
+            (b"spawn", Some(Handle::Portal(portal))) => children.push(spawn(&node, portal)?),
             (b"route", Some(Handle::Portal(portal))) => tell_route(&orders, portal)?,
             (_, last) => {
                 handles.extend(last);
@@ -78,6 +81,14 @@ fn worker() -> Outcome {
         }
     }
     Ok(())
+}
+
+/// Runs a worker of this worker, and has it send back what comes.
+fn spawn(node: &Node, portal: Portal) -> Result<Child, Box<dyn std::error::Error>> {
+    let mut child = node.spawn(Command::new(std::env::current_exe()?))?;
+    child.kill_on_drop(true);
+    child.take_portal(0)?.put(Parcel::with_handles("pong", vec![Handle::from(portal)]))?;
+    Ok(child)
 }
 
 fn ping(parent: &Connection, portal: &Portal) -> Outcome {
@@ -89,12 +100,7 @@ fn ping(parent: &Connection, portal: &Portal) -> Outcome {
         if back.bytes() != round.to_le_bytes() {
             return Err("an answer out of turn".into());
         }
-        let direct =
-            matches!(portal.route(), Route::Remote(name) if Some(name) != parent.peer_name());
-        if direct && !told_link {
-            told_link = true;
-            println!("linked");
-        }
+        told_link = told_link || tell_link(parent, portal);
         if let Some(why) = parent.ended() {
             if rounds_alone == 0 {
                 println!("broker lost: {why}");
@@ -109,8 +115,24 @@ fn ping(parent: &Connection, portal: &Portal) -> Outcome {
     Ok(())
 }
 
-fn pong(portal: &Portal) -> Outcome {
+/// Says whether a portal's route leads past the broker, and has left it for good: one route to the
+/// broker is left, the one that brings the orders.
+fn tell_link(parent: &Connection, portal: &Portal) -> bool {
+    let broker = parent.peer_name();
+    let topology = portal.node().topology();
+    let routes = topology.peers.iter().find(|peer| Some(peer.name) == broker);
+    let direct = matches!(portal.route(), Route::Remote(name) if Some(name) != broker)
+        && routes.is_some_and(|peer| peer.links == 1);
+    if direct {
+        println!("linked");
+    }
+    direct
+}
+
+fn pong(parent: &Connection, portal: &Portal) -> Outcome {
+    let mut told_link = false;
     loop {
+        told_link = told_link || tell_link(parent, portal);
         match portal.recv_timeout(Duration::from_secs(10)) {
             Ok(parcel) => portal.put(parcel)?,
             Err(TryRecvError::Disconnected(why)) => {

@@ -3,10 +3,12 @@
 //! ```text
 //! sim --seeds A..B [--nodes N] [--steps M] [--hostile]
 //! sim --seed S --trace [--nodes N] [--steps M] [--hostile]
+//! sim --exhaustive [--states LIMIT]
 //! ```
 
 use std::process::ExitCode;
 
+use ipcz_tests::sim::explore::{Found, PLOTS, explore};
 use ipcz_tests::sim::run::{Outcome, run_seed, shrink};
 use ipcz_tests::sim::schedule::{Profile, Wanted};
 use ipcz_tests::sim::{World, run};
@@ -17,6 +19,8 @@ const ENOUGH: u64 = 10;
 struct Options {
     seeds: std::ops::Range<u64>,
     trace: bool,
+    exhaustive: bool,
+    states: usize,
     wanted: Wanted,
 }
 
@@ -31,11 +35,21 @@ fn main() -> ExitCode {
         }
     };
     std::panic::set_hook(Box::new(|_| {}));
-    if options.trace { show(&options) } else { search(&options) }
+    match (options.exhaustive, options.trace) {
+        (true, _) => exhaust(&options),
+        (false, true) => show(&options),
+        (false, false) => search(&options),
+    }
 }
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut options = Options { seeds: 0..1000, trace: false, wanted: Wanted::default() };
+    let mut options = Options {
+        seeds: 0..1000,
+        trace: false,
+        exhaustive: false,
+        states: 2_000_000,
+        wanted: Wanted::default(),
+    };
     fn number<T: std::str::FromStr>(text: Option<String>) -> Result<T, String> {
         let text = text.ok_or("a number is missing")?;
         text.parse().map_err(|_| format!("{text} is not a number"))
@@ -55,10 +69,33 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--steps" => options.wanted.steps = Some(number(args.next())?),
             "--hostile" => options.wanted.hostile = true,
             "--trace" => options.trace = true,
+            "--exhaustive" => options.exhaustive = true,
+            "--states" => options.states = number(args.next())?,
             other => return Err(format!("{other} is not an option")),
         }
     }
     Ok(options)
+}
+
+/// Explores the named worlds, and prints what each holds.
+fn exhaust(options: &Options) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for plot in PLOTS {
+        for opened_at in [0, 1] {
+            let Found { states, ends, depth, cut_short, violation } =
+                explore(plot, opened_at, 0, options.states);
+            let more = if cut_short { ", cut short" } else { "" };
+            println!(
+                "{}, opened at {opened_at}: {states} states, {ends} ends, depth {depth}{more}",
+                plot.name
+            );
+            if let Some(violation) = violation {
+                println!("    {}: {}", violation.invariant, violation.detail);
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    code
 }
 
 fn search(options: &Options) -> ExitCode {

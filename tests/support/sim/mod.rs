@@ -1,6 +1,6 @@
 //! Whole networks of engines in one thread, under a scheduler that tries everything.
 //!
-//! A [`World`] is some nodes, the connections between them and a [`model`] of what applications did.
+//! A [`World`] is some nodes, the connections between them and a `model` of what applications did.
 //! [`World::apply`] carries out one [`Step`]: a delivery or something that an application or a fault
 //! does. [`Scheduler`] picks steps from a seed. After every step [`check`] compares the engines with
 //! the model; once nothing is under way it compares what must hold in the end.
@@ -10,7 +10,9 @@
 //! | `world` | nodes, connections, what engines ask of their embedder |
 //! | `conn` | a connection: two queues, and who holds its ends |
 //! | `model` | portals and parcels as the applications know them |
-//! | `step` | what can happen, and how it is carried out |
+//! | `step` | what can happen |
+//! | `act` | what applications do with portals |
+//! | `trouble` | what happens to nodes and connections |
 //! | `schedule` | which of it happens next |
 //! | `check` | what must hold |
 //! | `run` | seeds, traces, shrinking |
@@ -18,8 +20,10 @@
 //! | `script` | worlds that are written down |
 //! | `explore` | every interleaving of a small world |
 
+mod act;
 pub mod check;
 mod conn;
+pub mod explore;
 mod hostile;
 mod model;
 mod rng;
@@ -27,6 +31,7 @@ pub mod run;
 pub mod schedule;
 pub mod script;
 pub mod step;
+mod trouble;
 pub mod world;
 
 pub use conn::{ConnId, Side};

@@ -3,7 +3,7 @@
 //! The notation is that of the design notes. There are three nodes, 0 to 2, all connected to each
 //! other, and a route with endpoint 0 at node 0 and endpoint 1 at node 1. `M(e,n)` moves endpoint e
 //! to node n, `Dab` delivers one packet from a to b, `Pe` puts a parcel into endpoint e, `C(e)`
-//! closes it, `X(n)` crashes a node.
+//! closes it, `X(n)` crashes a node, `J` joins two routes that are one from then on.
 
 use super::conn::ConnId;
 use super::model::Ep;
@@ -20,6 +20,8 @@ pub struct Stage {
     /// The world.
     pub world: World,
     ends: [Ep; 2],
+    /// Two portals at node 2 that make one route of two once they are merged.
+    seam: Option<[Ep; 2]>,
     /// A portal at each node that leads to each other node.
     carriers: Vec<(u8, u8, Ep)>,
 }
@@ -31,7 +33,7 @@ impl Stage {
     /// What did not hold on the way.
     pub fn new(opened_at: usize, salt: u64) -> Result<Self, Violation> {
         let world = World::new(NODES + 1, false, salt);
-        let mut stage = Self { world, ends: [0, 0], carriers: Vec::new() };
+        let mut stage = Self { world, ends: [0, 0], seam: None, carriers: Vec::new() };
         for node in 1..=NODES {
             let first = stage.world.model.next_ep();
             stage.world.apply(&Step::Connect { node, portals: [1, 1], first })?;
@@ -51,6 +53,24 @@ impl Stage {
             let [b, a] = stage.pair(2, 1)?;
             stage.ends = [a, b];
         }
+        Ok(stage)
+    }
+
+    /// The stage, with endpoint 0 and endpoint 1 on two routes that lead to node 2, where `J` joins
+    /// them.
+    ///
+    /// # Errors
+    /// What did not hold on the way.
+    pub fn seamed(salt: u64) -> Result<Self, Violation> {
+        let mut stage = Self::new(0, salt)?;
+        for end in stage.ends {
+            stage.world.apply(&Step::Close { ep: end })?;
+        }
+        stage.rest()?;
+        let [a, left] = stage.pair(1, 3)?;
+        let [right, b] = stage.pair(3, 2)?;
+        stage.ends = [a, b];
+        stage.seam = Some([left, right]);
         Ok(stage)
     }
 
@@ -96,7 +116,7 @@ impl Stage {
     }
 
     /// Takes what the carriers brought.
-    fn take(&mut self) -> Result<(), Violation> {
+    pub(super) fn take(&mut self) -> Result<(), Violation> {
         for index in 0..self.carriers.len() {
             let at = self.carriers[index].2;
             self.world.apply(&Step::Get { at })?;
@@ -121,6 +141,10 @@ impl Stage {
                 }
                 ("C", &[end]) => {
                     self.world.apply(&Step::Close { ep: self.ends[usize::from(end)] })?;
+                }
+                ("J", &[]) => {
+                    let [a, b] = self.seam.unwrap_or_default();
+                    self.world.apply(&Step::Merge { a, b })?;
                 }
                 ("X", &[node]) => {
                     self.world.apply(&Step::Crash { node: node + 1, keep: 0 })?;

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ipcz_core::{
-    Cause, Config, Effect, Engine, Introduction, Message, NodeName, PeerId, TransportId,
-};
+use ipcz_core::{Cause, Config, Effect, Engine, Message, NodeName, Pairing, PeerId, TransportId};
 
 use super::conn::{Conn, ConnId, Holder, Packet, Side, transport_in};
 use super::hostile::Seen;
@@ -34,7 +32,7 @@ pub(super) struct Node {
     pub(super) hostile: bool,
     pub(super) links: BTreeMap<PeerId, (ConnId, Side)>,
     /// Introductions that wait for their transports.
-    pub(super) asked: Vec<Introduction>,
+    pub(super) asked: Vec<Pairing>,
     /// What it can use, if it is hostile.
     pub(super) seen: Seen,
 }
@@ -71,6 +69,7 @@ impl World {
                 key: [index; 16],
                 features: 0,
                 max_payload: 1 << 20,
+                takes_referrals: true,
             };
             Node {
                 engine: Engine::new(config),
@@ -167,8 +166,8 @@ impl World {
             match effect {
                 Effect::Send { peer, message } => self.send(node, peer, message),
                 Effect::Fire { trap, event } => self.trap_fired(node, trap, &event)?,
-                Effect::CreateTransports(introduction) => {
-                    self.node_mut(node).asked.push(introduction);
+                Effect::CreateTransports(pairing) => {
+                    self.node_mut(node).asked.push(pairing);
                 }
                 Effect::Activate { peer, transport } => self.activate(node, peer, transport)?,
                 Effect::DropTransport(transport) => self.close_transport(transport),

@@ -6,8 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ipcz::{Connection, Endpoint, Node, OsHandle};
+use ipcz::{Endpoint, Node, OsHandle};
 
+use crate::orphan;
 use crate::services::{
     CountError, Counter, CounterReceiver, Counts, Position, ProgressProxy, RoundTrips,
 };
@@ -19,13 +20,14 @@ const CHUNK: usize = 64 * 1024;
 /// Often enough to look alive.
 const BETWEEN_REPORTS: Duration = Duration::from_millis(10);
 const BATCHES: usize = 10;
-const ROUNDS_PER_BATCH: usize = 100;
+pub(crate) const ROUNDS_PER_BATCH: usize = 100;
+/// Of each way to talk to C.
+pub(crate) const ROUNDS: usize = BATCHES * ROUNDS_PER_BATCH;
 /// As long as a typed call is, roughly.
 const MESSAGE: usize = 64;
 
 struct CounterServer {
     node: Node,
-    parent: Connection,
     progress: Mutex<Option<ProgressProxy>>,
 }
 
@@ -33,15 +35,16 @@ struct CounterServer {
 pub(crate) fn run() -> Result<(), ipcz::Error> {
     let (node, parent) = Node::from_parent()?;
     let receiver: CounterReceiver = parent.bootstrap()?;
+    orphan::end_with(parent);
     // An error says that A is gone: it knows why, or nobody is left to tell.
-    let _ = receiver.serve_blocking(CounterServer { node, parent, progress: Mutex::default() });
+    let _ = receiver.serve_blocking(CounterServer { node, progress: Mutex::default() });
     Ok(())
 }
 
 impl Counter for CounterServer {
     async fn count(&self, file: OsHandle, progress: ProgressProxy) -> Result<Counts, CountError> {
         let file = file.into_fd().map(File::from).map_err(in_words)?;
-        let counts = self.read_through(file, &progress)?;
+        let counts = read_through(file, &progress)?;
         *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
         Ok(counts)
     }
@@ -49,8 +52,9 @@ impl Counter for CounterServer {
     async fn compare(&self, socket: OsHandle) -> Result<RoundTrips, CountError> {
         let socket = socket.into_fd().map(UnixStream::from).map_err(in_words)?;
         let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let progress =
-            progress.as_ref().ok_or_else(|| CountError("nothing was counted before".into()))?;
+        let progress = progress
+            .as_ref()
+            .ok_or_else(|| CountError::Other("nothing was counted before".into()))?;
         time_both(progress, socket)
     }
 
@@ -60,64 +64,65 @@ impl Counter for CounterServer {
     }
 }
 
-impl CounterServer {
-    fn read_through(&self, mut file: File, progress: &ProgressProxy) -> Result<Counts, CountError> {
-        let total = file.metadata().map_or(0, |data| if data.is_file() { data.len() } else { 0 });
-        let mut tally = Tally::default();
-        let mut chunk = vec![0; CHUNK];
-        let mut reported = Instant::now();
-        let report = |done| progress.update(done, total).wait().map_err(in_words);
-        report(0)?;
-        loop {
-            let length = match file.read(&mut chunk) {
-                Ok(0) => break,
-                Ok(length) => length,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(CountError(format!("cannot read: {error}"))),
-            };
-            tally.add(&chunk[..length]);
-            if reported.elapsed() >= BETWEEN_REPORTS {
-                report(tally.bytes())?;
-                reported = Instant::now();
-                if let Some(why) = self.parent.ended() {
-                    return Err(CountError(format!("nobody waits for the result: {why}")));
-                }
-            }
+fn read_through(mut file: File, progress: &ProgressProxy) -> Result<Counts, CountError> {
+    let total = file.metadata().ok().filter(|data| data.is_file()).map(|data| data.len());
+    let mut tally = Tally::default();
+    let mut chunk = vec![0; CHUNK];
+    let mut reported = Instant::now();
+    progress.update(0, total).wait().map_err(in_words)?;
+    loop {
+        let length = match file.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(length) => length,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(CountError::Unreadable(error.to_string())),
+        };
+        tally.add(&chunk[..length]);
+        if reported.elapsed() >= BETWEEN_REPORTS {
+            progress.update(tally.bytes(), total).wait().map_err(in_words)?;
+            reported = Instant::now();
         }
-        report(tally.bytes())?;
-        Ok(tally.finish())
+    }
+    // Waits for C, so that nobody writes to the terminal between C's lines.
+    progress.finish(tally.bytes()).wait().map_err(in_words)?;
+    Ok(tally.finish())
+}
+
+/// Times both ways in turn, so that whatever else the machine does hits them alike, and gives the
+/// median of each way's quietest batch.
+fn time_both(progress: &ProgressProxy, mut socket: UnixStream) -> Result<RoundTrips, CountError> {
+    let mut best = RoundTrips { typed_ns: u64::MAX, socketpair_ns: u64::MAX };
+    for _ in 0..BATCHES {
+        best.typed_ns = best.typed_ns.min(time_batch(|number| typed_round(progress, number))?);
+        best.socketpair_ns = best.socketpair_ns.min(time_batch(|_| raw_round(&mut socket))?);
+    }
+    Ok(best)
+}
+
+fn typed_round(progress: &ProgressProxy, number: u64) -> Result<(), CountError> {
+    match progress.echo(number).wait().map_err(in_words)? {
+        back if back == number => Ok(()),
+        back => Err(CountError::Other(format!("{number} came back as {back}"))),
     }
 }
 
-/// Times both ways in turn, so that whatever else the machine does hits them alike.
-fn time_both(progress: &ProgressProxy, mut socket: UnixStream) -> Result<RoundTrips, CountError> {
-    let mut typed = Vec::new();
-    let mut raw = Vec::new();
-    let mut buffer = [0; MESSAGE];
-    for _ in 0..BATCHES {
-        for number in 0..ROUNDS_PER_BATCH as u64 {
-            let start = Instant::now();
-            let back = progress.echo(number).wait().map_err(in_words)?;
-            typed.push(start.elapsed());
-            if back != number {
-                return Err(CountError(format!("{number} came back as {back}")));
-            }
-        }
-        for _ in 0..ROUNDS_PER_BATCH {
-            let start = Instant::now();
-            let round = socket.write_all(&buffer).and_then(|()| socket.read_exact(&mut buffer));
-            round.map_err(in_words)?;
-            raw.push(start.elapsed());
-        }
+fn raw_round(socket: &mut UnixStream) -> Result<(), CountError> {
+    let mut message = [0; MESSAGE];
+    socket.write_all(&message).and_then(|()| socket.read_exact(&mut message)).map_err(in_words)
+}
+
+/// The median time of a round, in nanoseconds.
+fn time_batch(mut round: impl FnMut(u64) -> Result<(), CountError>) -> Result<u64, CountError> {
+    let mut times = Vec::with_capacity(ROUNDS_PER_BATCH);
+    for number in 0..ROUNDS_PER_BATCH as u64 {
+        let start = Instant::now();
+        round(number)?;
+        times.push(start.elapsed());
     }
-    Ok(RoundTrips { typed_ns: median(typed), socketpair_ns: median(raw) })
+    times.sort_unstable();
+    Ok(times[times.len() / 2].as_nanos() as u64)
 }
 
 fn in_words(error: impl std::fmt::Display) -> CountError {
-    CountError(error.to_string())
-}
-
-fn median(mut times: Vec<Duration>) -> u64 {
-    times.sort_unstable();
-    times[times.len() / 2].as_nanos() as u64
+    CountError::Other(error.to_string())
 }

@@ -12,11 +12,15 @@
 //! | `painter` | C: draws B's progress |
 //! | `tally` | lines, words and bytes as `wc` counts them |
 //! | `workers` | A's two child processes, and what happens if one dies |
+//! | `orphan` | the workers' end, if A dies |
 //! | `report` | what A prints |
+//! | `failure` | what A prints instead |
 //! | `clock` | one clock for all three |
 
 mod clock;
 mod counter;
+mod failure;
+mod orphan;
 mod painter;
 mod report;
 mod services;
@@ -28,52 +32,47 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use failure::{Failure, Outcome};
 use workers::ROLE;
 
-/// Bad arguments, or a FILE that cannot be read.
-const EXIT_USAGE: u8 = 2;
-/// A worker ended before its time, or something failed between the processes.
-const EXIT_FAILED: u8 = 3;
+/// Starts the last line of a terminal again.
+const REDRAW: &str = "\r\x1b[K";
 
 const USAGE: &str = "usage: tour [--json] [FILE]";
+const HELP: &str = "
+Counts the lines, words and bytes of FILE (by default: the README) with three
+processes that talk through ipcz, and shows how they do it.
+
+  --json  print one JSON object instead, when all is done";
 
 fn main() -> ExitCode {
-    match std::env::var(ROLE).as_deref() {
-        Ok(counter::ROLE) => worker(counter::run()),
-        Ok(painter::ROLE) => worker(painter::run()),
+    let outcome = match std::env::var(ROLE).as_deref() {
+        Ok(counter::ROLE) => counter::run().map_err(Failure::from),
+        Ok(painter::ROLE) => painter::run().map_err(Failure::from),
         _ => tour(),
-    }
-}
-
-fn worker(outcome: Result<(), ipcz::Error>) -> ExitCode {
+    };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(EXIT_FAILED, &error.to_string()),
+        Err(failure) => failure.print(),
     }
 }
 
-fn tour() -> ExitCode {
-    let (json, path) = match arguments() {
-        Ok(arguments) => arguments,
-        Err(problem) => return fail(EXIT_USAGE, &problem),
-    };
-    let file = match open(&path) {
-        Ok(file) => file,
-        Err(error) => return fail(EXIT_USAGE, &format!("{}: {error}", path.display())),
-    };
-    match story::tell(file, &path, json) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(EXIT_FAILED, &error.to_string()),
+fn tour() -> Outcome<()> {
+    match arguments().map_err(Failure::usage)? {
+        Arguments::Help => report::print(&format!("{USAGE}\n{HELP}")),
+        Arguments::Tour { json, path } => {
+            let file = open(&path).map_err(|error| Failure::file(&path, error))?;
+            story::tell(file, &path, json)
+        }
     }
 }
 
-fn fail(status: u8, problem: &str) -> ExitCode {
-    eprintln!("tour: {problem}");
-    ExitCode::from(status)
+enum Arguments {
+    Help,
+    Tour { json: bool, path: PathBuf },
 }
 
-/// Whether to print JSON, and the file to count.
-fn arguments() -> Result<(bool, PathBuf), String> {
+fn arguments() -> Result<Arguments, String> {
     let mut json = false;
     let mut files = Vec::new();
     let mut only_files = false;
@@ -81,23 +80,25 @@ fn arguments() -> Result<(bool, PathBuf), String> {
         match argument.to_str() {
             Some("--") if !only_files => only_files = true,
             Some("--json") if !only_files => json = true,
+            Some("--help" | "-h") if !only_files => return Ok(Arguments::Help),
             Some(option) if option.starts_with("--") && !only_files => {
-                return Err(format!("no option {option}\n{USAGE}"));
+                return Err(format!("no option {option:?}; {USAGE}"));
             }
             _ => files.push(PathBuf::from(argument)),
         }
     }
     match files.len() {
-        0 => Ok((json, readme())),
-        1 => Ok((json, files.remove(0))),
-        _ => Err(format!("more than one FILE\n{USAGE}")),
+        0 => Ok(Arguments::Tour { json, path: readme() }),
+        1 => Ok(Arguments::Tour { json, path: files.remove(0) }),
+        _ => Err(format!("more than one FILE; {USAGE}")),
     }
 }
 
 /// The project's README: here, or where this program was built.
 fn readme() -> PathBuf {
     let here = PathBuf::from("README.md");
-    if here.exists() { here } else { Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md") }
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if here.exists() { here } else { package.with_file_name("README.md") }
 }
 
 fn open(path: &Path) -> std::io::Result<File> {

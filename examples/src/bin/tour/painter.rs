@@ -6,18 +6,18 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use ipcz::{Node, OsHandle};
+use ipcz::{Node, OsHandle, ServeError};
 
-use crate::clock;
 use crate::services::{
     Loss, Painter, PainterReceiver, Position, Progress, ProgressProxy, ProgressReceiver,
 };
+use crate::{REDRAW, clock, orphan};
 
 pub(crate) const ROLE: &str = "C";
 
 /// How long A may have to wait for a loss that does not come.
 const PATIENCE: Duration = Duration::from_secs(5);
-const BAR: u64 = 40;
+const BAR: usize = 40;
 
 /// What C knows of whoever reports progress.
 #[derive(Default)]
@@ -39,6 +39,7 @@ struct ProgressServer {
 pub(crate) fn run() -> Result<(), ipcz::Error> {
     let (node, parent) = Node::from_parent()?;
     let receiver: PainterReceiver = parent.bootstrap()?;
+    orphan::end_with(parent);
     // An error says that A is gone: it knows why, or nobody is left to tell.
     let _ = receiver.serve_blocking(PainterServer { node, reporter: Arc::default() });
     Ok(())
@@ -71,9 +72,15 @@ impl Painter for PainterServer {
 }
 
 impl Progress for ProgressServer {
-    fn update(&self, done: u64, total: u64) {
+    fn update(&self, done: u64, total: Option<u64>) {
         if self.draws {
-            draw(done, total);
+            draw(&bar(done, total), "");
+        }
+    }
+
+    async fn finish(&self, done: u64) {
+        if self.draws {
+            draw(&bar(done, Some(done)), "\n");
         }
     }
 
@@ -87,19 +94,38 @@ fn serve_progress(receiver: ProgressReceiver, reporter: &Reporter) {
     let ended = receiver.serve_blocking(ProgressServer { draws });
     let reason = match ended {
         Ok(()) => "it closed its end".to_owned(),
+        Err(ServeError::Disconnected(why)) => why.to_string(),
         Err(error) => error.to_string(),
     };
     *lock(&reporter.loss) = Some(Loss { reason, at: clock::now() });
     reporter.changed.notify_all();
 }
 
-/// One line, drawn over again.
-fn draw(done: u64, total: u64) {
-    let filled = (done * BAR).checked_div(total).unwrap_or(BAR).min(BAR);
-    let bar: String = (0..BAR).map(|place| if place < filled { '#' } else { '.' }).collect();
-    let end = if total == 0 || done >= total { '\n' } else { '\r' };
+/// Draws the last line again, in one piece, so that no other line comes between.
+fn draw(line: &str, end: &str) {
     // A terminal that is gone is no reason to stop.
-    let _ = write!(std::io::stderr(), "  C draws: [{bar}] {done} of {total} bytes{end}");
+    let _ = std::io::stderr().write_all(format!("{REDRAW}{line}{end}").as_bytes());
+}
+
+/// Fits 80 columns: what is wider cannot be drawn over.
+fn bar(done: u64, total: Option<u64>) -> String {
+    let Some(total) = total else {
+        return format!("  C draws: {} so far", size(done));
+    };
+    let places = u128::from(done) * BAR as u128;
+    let filled = places.checked_div(u128::from(total)).map_or(BAR, |filled| filled as usize);
+    let filled = filled.min(BAR);
+    let (filled, empty) = ("#".repeat(filled), ".".repeat(BAR - filled));
+    format!("  C draws: [{filled}{empty}] {} of {}", size(done), size(total))
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        1 => "1 byte".to_owned(),
+        0..10_000 => format!("{bytes} bytes"),
+        10_000..10_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+    }
 }
 
 fn echo(mut socket: UnixStream) {

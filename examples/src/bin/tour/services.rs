@@ -14,11 +14,19 @@ pub(crate) struct Counts {
 
 /// Why B could not do what it was asked to, in words.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct CountError(pub(crate) String);
+pub(crate) enum CountError {
+    /// The file is to blame.
+    Unreadable(String),
+    /// Something else is.
+    Other(String),
+}
 
 impl std::fmt::Display for CountError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "B could not go on: {}", self.0)
+        match self {
+            Self::Unreadable(why) => write!(f, "B could not read: {why}"),
+            Self::Other(why) => write!(f, "B could not go on: {why}"),
+        }
     }
 }
 
@@ -37,7 +45,7 @@ pub(crate) struct Position {
     pub(crate) progress_leads_to: Option<String>,
 }
 
-/// Median times of a message there and back, in nanoseconds.
+/// How long it takes a message to go there and back, in nanoseconds.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct RoundTrips {
     pub(crate) typed_ns: u64,
@@ -67,9 +75,11 @@ pub(crate) trait Counter {
 /// Where progress is reported to.
 #[ipcz::interface(name = "tour.Progress")]
 pub(crate) trait Progress {
-    /// So much is done. A `total` of zero is unknown.
+    /// So many bytes are done, of so many, where that is known.
     #[oneway]
-    fn update(&self, done: u64, total: u64);
+    fn update(&self, done: u64, total: Option<u64>);
+    /// All is done. The answer comes when everything is drawn.
+    async fn finish(&self, done: u64);
     /// Gives back what it got.
     async fn echo(&self, number: u64) -> u64;
 }

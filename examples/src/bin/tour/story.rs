@@ -3,14 +3,15 @@
 use std::fs::File;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use ipcz::{Node, OsHandle};
+use ipcz::{CallError, Node, OsHandle};
 
+use crate::failure::{Failure, Outcome};
 use crate::report::{Report, Scene};
-use crate::services::{CounterProxy, PainterProxy, Position};
-use crate::workers::{Outcome, Worker, Workers};
+use crate::services::{CountError, CounterProxy, PainterProxy, Position};
+use crate::workers::{self, Worker, Workers};
 use crate::{clock, counter, painter};
 
 /// How long the routes may take to become direct.
@@ -20,56 +21,63 @@ const TO_SETTLE: Duration = Duration::from_secs(5);
 pub(crate) fn tell(file: File, path: &Path, json: bool) -> Outcome<()> {
     let node = Node::broker()?;
     let (workers, [b, c]) = Workers::spawn(&node, [counter::ROLE, painter::ROLE])?;
-    let told = Story { node, b, c, json }.tell(file, path);
-    if told.is_err() {
-        // If a worker was lost, the watch over it knows best what there is to say.
+    let scene = Scene::new(json);
+    let (counter, painter) = (b.connection.bootstrap()?, c.connection.bootstrap()?);
+    let story = Story { node, b, c: Arc::clone(&c), counter, painter };
+    let told = story.tell(&scene, file, path);
+    if told.as_ref().is_err_and(|failure| !failure.is_of_the_file()) {
+        // If a worker was lost, the watch over it knows best what there is to say. The other one must
+        // not end meanwhile, as it does when the story is dropped.
         workers.wait_for_the_watch();
     }
-    told
+    let report = told?;
+    drop(story);
+    // Nothing here holds on to C any more, which ends it.
+    let last = c.exit_status();
+    drop(workers);
+    scene.end(&report, last)
 }
 
 struct Story {
     node: Node,
-    b: std::sync::Arc<Worker>,
-    c: std::sync::Arc<Worker>,
-    json: bool,
+    b: Arc<Worker>,
+    c: Arc<Worker>,
+    counter: CounterProxy,
+    painter: PainterProxy,
 }
 
 impl Story {
-    fn tell(&self, file: File, path: &Path) -> Outcome<()> {
-        let counter: CounterProxy = self.b.connection.bootstrap()?;
-        let painter: PainterProxy = self.c.connection.bootstrap()?;
-        let scene = Scene::new(self.json);
+    fn tell(&self, scene: &Scene, file: File, path: &Path) -> Outcome<Report> {
+        let Self { counter, painter, .. } = self;
         scene.cast(path, &self.b, &self.c);
-
-        let before = (counter.position().wait()?, painter.position().wait()?);
+        let before = self.workers_positions()?;
         scene.topology("before", &self.position(), &before);
-        let progress = painter.open().wait()?;
-        let counting = counter.count(OsHandle::from(file), progress);
-        scene.on_the_way(&self.position());
-        let counts = counting.wait()?;
-        scene.counts(&counts);
 
-        let after = self.settled(&counter, &painter)?;
+        let progress = painter.open().wait()?;
+        scene.passing();
+        let counting = counter.count(OsHandle::from(file), progress);
+        let on_the_way = self.position().proxies;
+        let counts = counting.wait().map_err(|error| match error {
+            CallError::Application(CountError::Unreadable(why)) => Failure::file(path, why),
+            error => Failure::from(error),
+        })?;
+        scene.counts(on_the_way, &counts);
+
+        let after = self.settled()?;
         scene.topology("after", &self.position(), &after);
+        let (direct_link, proxies_left) = (is_direct(&after), self.proxies(&after));
+        scene.link(direct_link, proxies_left);
+
         let (for_b, for_c) = UnixStream::pair()?;
         painter.echo_over(OsHandle::from(for_c)).wait()?;
         let round_trips = counter.compare(OsHandle::from(for_b)).wait()?;
         scene.round_trips(round_trips);
 
-        let losses = self.lose_b(&painter)?;
+        let losses = self.lose_b()?;
         scene.losses(&losses);
-        let report = Report {
-            counts,
-            direct_link: is_direct(&after),
-            proxies_left: self.proxies(&after),
-            round_trips,
-            peer_loss_ms: losses.last_ms(),
-        };
-        // C ends by itself once the proxies here are gone.
-        self.c.expect_end();
-        scene.end(&report);
-        Ok(())
+        self.c.expect_end()?;
+        let peer_loss_ms = losses.last_ms();
+        Ok(Report { counts, direct_link, proxies_left, round_trips, peer_loss_ms })
     }
 
     /// Where A stands.
@@ -77,35 +85,47 @@ impl Story {
         Position::of(&self.node, None)
     }
 
+    /// Where B and C stand.
+    fn workers_positions(&self) -> Outcome<(Position, Position)> {
+        Ok((self.counter.position().wait()?, self.painter.position().wait()?))
+    }
+
     fn proxies(&self, workers: &(Position, Position)) -> u64 {
         self.position().proxies + workers.0.proxies + workers.1.proxies
     }
 
-    /// Where B and C stand once their link is direct and no proxy is left, or after a while.
-    fn settled(
-        &self,
-        counter: &CounterProxy,
-        painter: &PainterProxy,
-    ) -> Outcome<(Position, Position)> {
-        let deadline = Instant::now() + TO_SETTLE;
-        loop {
-            let workers = (counter.position().wait()?, painter.position().wait()?);
-            let done = is_direct(&workers) && self.proxies(&workers) == 0;
-            if done || Instant::now() > deadline {
-                return Ok(workers);
-            }
-            thread::yield_now();
-        }
+    /// Where B and C stand once all three agree on how they are linked and no proxy is left, or
+    /// after a while.
+    fn settled(&self) -> Outcome<(Position, Position)> {
+        let look = || self.workers_positions();
+        let is_settled = |workers: &(Position, Position)| {
+            is_direct(workers) && self.proxies(workers) == 0 && self.agree(workers)
+        };
+        let settled = workers::poll(TO_SETTLE, || match look() {
+            Ok(workers) => is_settled(&workers).then_some(Ok(workers)),
+            Err(failure) => Some(Err(failure)),
+        });
+        settled.unwrap_or_else(look)
+    }
+
+    /// Whether each link has as many routes at one end as at the other. While a route is taken down,
+    /// one end is ahead.
+    fn agree(&self, (b, c): &(Position, Position)) -> bool {
+        let a = self.position();
+        [(&a, b), (&a, c), (b, c)]
+            .iter()
+            .all(|(one, other)| one.routes_to(&other.name) == other.routes_to(&one.name))
     }
 
     /// Kills B, and collects who learned of it.
-    fn lose_b(&self, painter: &PainterProxy) -> Outcome<Losses> {
-        self.b.expect_end();
+    fn lose_b(&self) -> Outcome<Losses> {
         let killed = clock::now();
         self.b.kill()?;
-        let why = self.b.connection.wait_ended(TO_SETTLE).ok_or("A has not seen that B is gone")?;
+        let why = self.b.connection.wait_ended(TO_SETTLE);
+        let why = why.ok_or_else(|| Failure::new("A has not seen that B is gone"))?;
         let a = (ms_between(killed, clock::now()), why.to_string());
-        let loss = painter.loss().wait()?.ok_or("C has not seen that B is gone")?;
+        let loss = self.painter.loss().wait()?;
+        let loss = loss.ok_or_else(|| Failure::new("C has not seen that B is gone"))?;
         Ok(Losses { a, c: (ms_between(killed, loss.at), loss.reason) })
     }
 }

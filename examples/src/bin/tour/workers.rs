@@ -1,6 +1,5 @@
 //! A's two child processes. Neither outlives A, and A does not outlive either by accident.
 
-use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{self, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use ipcz::{Connection, Disconnect, Node};
 
-use crate::EXIT_FAILED;
+use crate::failure::{Failure, Outcome};
 
 /// The environment variable that tells a worker what it is.
 pub(crate) const ROLE: &str = "IPCZ_TOUR_ROLE";
@@ -29,9 +28,6 @@ pub(crate) struct Worker {
     /// Whether the worker's end is part of the story.
     expected: AtomicBool,
 }
-
-/// Something that did not work, on its way to whoever prints it.
-pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Both workers.
 #[derive(Debug)]
@@ -62,16 +58,17 @@ impl Workers {
             let (worker, all) = (Arc::clone(worker), workers.all.clone());
             thread::Builder::new().spawn(move || watch(&worker, &all))?;
         }
-        let all = workers.all.clone().try_into().map_err(|_| "one worker a role")?;
+        let all = workers.all.clone().try_into().map_err(|_| Failure::new("one worker a role"))?;
         Ok((workers, all))
     }
 
-    /// Waits until the watch over a worker has ended this process, which it does if one is lost.
+    /// Waits until the watch over a worker has ended this process, which it does if one is lost. What
+    /// fails then may be noticed here before the loss itself: B knows that C is gone and says so, say.
     pub(crate) fn wait_for_the_watch(&self) {
-        let lost = self.all.iter().any(|worker| {
+        let is_lost = |worker: &Arc<Worker>| {
             !worker.expected.load(Ordering::Acquire) && worker.connection.ended().is_some()
-        });
-        if lost {
+        };
+        if poll(TO_BE_GONE, || self.all.iter().any(is_lost).then_some(())).is_some() {
             thread::sleep(2 * TO_BE_GONE);
         }
     }
@@ -79,10 +76,7 @@ impl Workers {
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        self.all.iter().for_each(|worker| worker.expect_end());
-        for worker in &self.all {
-            worker.kill_and_reap();
-        }
+        kill_and_reap(&self.all);
     }
 }
 
@@ -92,48 +86,75 @@ impl Worker {
     }
 
     /// From now on, the worker's end is no accident.
-    pub(crate) fn expect_end(&self) {
-        self.expected.store(true, Ordering::Release);
+    ///
+    /// # Errors
+    /// It has ended. That was an accident, for the watch to tell of.
+    pub(crate) fn expect_end(&self) -> Outcome<()> {
+        self.expect_end_of(&mut self.process())
     }
 
-    pub(crate) fn kill(&self) -> io::Result<()> {
-        self.process().kill()
+    fn expect_end_of(&self, process: &mut process::Child) -> Outcome<()> {
+        match process.try_wait()? {
+            Some(_) => Err(Failure::new(format_args!("worker {} has ended", self.role))),
+            None => {
+                self.expected.store(true, Ordering::Release);
+                Ok(())
+            }
+        }
     }
 
-    fn kill_and_reap(&self) {
+    /// Kills the worker, which is no accident, unless somebody else has.
+    pub(crate) fn kill(&self) -> Outcome<()> {
         let mut process = self.process();
+        self.expect_end_of(&mut process)?;
+        Ok(process.kill()?)
+    }
+
+    /// How the process ended, if it does so soon.
+    pub(crate) fn exit_status(&self) -> Option<ExitStatus> {
+        poll(TO_BE_GONE, || self.process().try_wait().ok().flatten())
+    }
+}
+
+/// Leaves none of the workers.
+fn kill_and_reap(workers: &[Arc<Worker>]) {
+    for worker in workers {
+        // The watch must not report what is done here.
+        worker.expected.store(true, Ordering::Release);
+    }
+    for worker in workers {
+        let mut process = worker.process();
         // Either fails only if the process is gone, which is what is wanted.
         let _ = process.kill();
         let _ = process.wait();
     }
+}
 
-    /// How the process ended, if it does so soon.
-    fn exit_status(&self) -> Option<ExitStatus> {
-        let deadline = Instant::now() + TO_BE_GONE;
-        loop {
-            match self.process().try_wait() {
-                Ok(Some(status)) => return Some(status),
-                Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
-                _ => return None,
-            }
+/// Looks every millisecond, until there is something or the time has passed.
+pub(crate) fn poll<T>(timeout: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        let found = look();
+        if found.is_some() || Instant::now() >= deadline {
+            return found;
         }
+        thread::sleep(Duration::from_millis(1));
     }
 }
 
 /// Ends this process, and every worker, if a worker ends by accident.
 fn watch(worker: &Worker, all: &[Arc<Worker>]) {
+    /// Held by the one watch that speaks, until this process is gone.
+    static LAST_WORD: Mutex<()> = Mutex::new(());
     let Some(why) = worker.connection.wait_ended(FOREVER) else { return };
+    let _last_word = LAST_WORD.lock();
     if worker.expected.load(Ordering::Acquire) {
         return;
     }
-    let line = obituary(worker, why);
-    for worker in all {
-        // The other worker's watch must not report what is done here.
-        worker.expect_end();
-    }
-    all.iter().for_each(|worker| worker.kill_and_reap());
-    eprintln!("tour: {line}");
-    process::exit(i32::from(EXIT_FAILED));
+    let failure = Failure::new(obituary(worker, why));
+    kill_and_reap(all);
+    failure.print();
+    process::exit(failure.status());
 }
 
 fn obituary(worker: &Worker, why: Disconnect) -> String {

@@ -1,0 +1,187 @@
+//! Brokers among themselves: how nodes of different brokers find each other.
+//!
+//! ```text
+//!   B ──request(D)──▶ X ──Locate(D)──▶ Y         X and Y are brokers, D is a client of Y
+//!                       ◀──Located────
+//!   B ◀──Introduce(D)── X ──Pass──▶ Y ──Introduce(B)──▶ D
+//! ```
+//!
+//! All brokers of a network are connected to each other: whichever are not when two networks
+//! join are introduced by those that are. The introduction of two nodes is made by the one of their two
+//! brokers that has the lesser name, so that no pair is introduced twice at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::broker::Party;
+use crate::effect::Effect;
+use crate::engine::Engine;
+use crate::ids::{NodeName, PeerId};
+use crate::limits;
+use crate::message::{NetworkMessage, Payload, ProtocolViolation};
+use crate::peer::PeerKind;
+
+/// What this broker has asked others, and does for them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Federation {
+    /// Nodes that are looked for, on whose behalf, and the brokers that have yet to answer.
+    searches: BTreeMap<(NodeName, NodeName), BTreeSet<PeerId>>,
+    /// Introductions that were passed on to a client, and to which node, with the broker that made
+    /// them and waits to hear that they arrived.
+    passed: BTreeMap<(NodeName, NodeName), PeerId>,
+}
+
+impl Federation {
+    pub(crate) fn len(&self) -> usize {
+        self.searches.len() + self.passed.len()
+    }
+}
+
+impl<P: Payload> Engine<P> {
+    /// Looks for a node among the other brokers' clients, to introduce `seeker` to it.
+    pub(crate) fn search(&mut self, node: NodeName, seeker: NodeName) {
+        let key = (node, seeker);
+        if self.federation.searches.contains_key(&key) {
+            return;
+        }
+        let brokers: BTreeSet<_> = self.other_brokers().collect();
+        let room = self.federation.searches.len() < limits::MAX_PENDING_INTRODUCTIONS;
+        if brokers.is_empty() || !room {
+            self.refuse_seeker(node, seeker);
+            return;
+        }
+        for &broker in &brokers {
+            self.tell(broker, NetworkMessage::Locate { node, seeker });
+        }
+        self.federation.searches.insert(key, brokers);
+    }
+
+    fn refuse_seeker(&mut self, node: NodeName, seeker: NodeName) {
+        if let Some(via) = self.peer_by_name(seeker) {
+            self.refuse(Party { name: seeker, via }, node);
+        }
+    }
+
+    pub(crate) fn handle_federal(
+        &mut self,
+        from: PeerId,
+        message: NetworkMessage,
+    ) -> Result<(), ProtocolViolation> {
+        if !self.other_brokers().any(|broker| broker == from) {
+            if let NetworkMessage::PassIntroduction { transport, .. } = message {
+                self.effects.push_back(Effect::DropTransport(transport));
+            }
+            return Err(ProtocolViolation("a message between brokers from a node that is none"));
+        }
+        match message {
+            NetworkMessage::Locate { node, seeker } => self.handle_locate(from, node, seeker),
+            NetworkMessage::Located { node, seeker, found } => {
+                self.handle_located(from, node, seeker, found);
+            }
+            NetworkMessage::PassIntroduction { to, node, transport } => {
+                match self.client_named(to) {
+                    Some(client) => {
+                        self.federation.passed.insert((to, node), from);
+                        self.tell(client, NetworkMessage::Introduce { node, transport });
+                    }
+                    None => {
+                        self.effects.push_back(Effect::DropTransport(transport));
+                        self.tell(from, NetworkMessage::PassIntroduced { from: to, node });
+                    }
+                }
+            }
+            NetworkMessage::PassRefusal { to, node } => {
+                if let Some(client) = self.client_named(to) {
+                    self.tell(client, NetworkMessage::IntroductionRefused(node));
+                }
+            }
+            NetworkMessage::PassIntroduced { from: name, node } => self.acknowledge(name, node),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn client_named(&self, name: NodeName) -> Option<PeerId> {
+        self.introducible(name).filter(|id| self.peers[id].kind == PeerKind::Client)
+    }
+
+    /// Another broker looks for a node on behalf of a node of its own.
+    fn handle_locate(&mut self, from: PeerId, node: NodeName, seeker: NodeName) {
+        let target = self.client_named(node);
+        let found = target.is_some();
+        self.tell(from, NetworkMessage::Located { node, seeker, found });
+        if let Some(via) = target
+            && self.makes_introductions_with(from)
+        {
+            self.introduce(Party { name: seeker, via: from }, Party { name: node, via });
+        }
+    }
+
+    /// Whether this broker, rather than that one, introduces their clients to each other.
+    fn makes_introductions_with(&self, broker: PeerId) -> bool {
+        self.peer_name(broker).is_some_and(|name| self.config.name < name)
+    }
+
+    fn handle_located(&mut self, from: PeerId, node: NodeName, seeker: NodeName, found: bool) {
+        let key = (node, seeker);
+        let Some(waiting) = self.federation.searches.get_mut(&key) else { return };
+        if !waiting.remove(&from) {
+            return;
+        }
+        let nobody = waiting.is_empty();
+        if found {
+            self.federation.searches.remove(&key);
+            if let Some(via) = self.peer_by_name(seeker)
+                && self.makes_introductions_with(from)
+            {
+                self.introduce(Party { name: seeker, via }, Party { name: node, via: from });
+            }
+        } else if nobody {
+            self.federation.searches.remove(&key);
+            self.refuse_seeker(node, seeker);
+        }
+    }
+
+    /// Tells the broker that made an introduction that it has arrived. Gives whether one did.
+    pub(crate) fn pass_acknowledgement(&mut self, name: NodeName, node: NodeName) -> bool {
+        let Some(maker) = self.federation.passed.remove(&(name, node)) else { return false };
+        if self.peers.contains_key(&maker) {
+            self.tell(maker, NetworkMessage::PassIntroduced { from: name, node });
+        }
+        true
+    }
+
+    /// Another broker is there: introduces it to all that this one knows.
+    pub(crate) fn join_brokers(&mut self, id: PeerId) {
+        let Some(name) = self.peer_name(id) else { return };
+        let joined = Party { name, via: id };
+        for other in self.other_brokers().filter(|&other| other != id).collect::<Vec<_>>() {
+            if let Some(name) = self.peer_name(other) {
+                self.introduce(joined, Party { name, via: other });
+            }
+        }
+    }
+
+    /// A peer is gone: whoever waits for an answer of it gets one.
+    pub(crate) fn forget_federal(&mut self, lost: PeerId, name: Option<NodeName>) {
+        let mut unanswered = Vec::new();
+        self.federation.searches.retain(|&(node, seeker), waiting| {
+            if Some(seeker) == name {
+                return false;
+            }
+            if waiting.remove(&lost) && waiting.is_empty() {
+                unanswered.push((node, seeker));
+                return false;
+            }
+            true
+        });
+        for (node, seeker) in unanswered {
+            self.refuse_seeker(node, seeker);
+        }
+        self.federation.passed.retain(|_, maker| *maker != lost);
+        let passed = self.federation.passed.keys().copied();
+        let unheard: Vec<_> = passed.filter(|(to, _)| Some(*to) == name).collect();
+        for (to, node) in unheard {
+            self.pass_acknowledgement(to, node);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Referral: how a node that is no broker shares its own with another.
+//!
+//! ```text
+//!   M ◀═══ 1 hello, hello ═══▶ N                          N shares its broker, M inherits it
+//!                              N ──2 Refer(M, transport)──▶ broker
+//!   M ◀──2 Referred(broker, transport)── N
+//!   M ◀═════════════════ 3 hello, hello ═════════════════▶ broker
+//! ```
+
+use std::collections::BTreeSet;
+
+use crate::effect::{Effect, Pairing};
+use crate::engine::Engine;
+use crate::ids::{NodeName, PeerId, TransportId};
+use crate::message::{NetworkMessage, Payload, ProtocolViolation};
+use crate::peer::{Expected, PeerKind};
+
+/// Peers that are to get this node's broker as soon as it has one.
+pub(crate) type Heirs = BTreeSet<PeerId>;
+
+impl<P: Payload> Engine<P> {
+    /// A peer is to inherit this node's broker.
+    pub(crate) fn share_broker(&mut self, heir: PeerId) {
+        match self.broker {
+            Some(broker) if self.is_broker_of_this(broker) => {
+                self.effects.push_back(Effect::CreateTransports(Pairing::Referral(heir)));
+            }
+            Some(_) => {
+                self.heirs.insert(heir);
+            }
+            None => self.deny_broker(heir),
+        }
+    }
+
+    /// The broker is there: shares it with whoever waited.
+    pub(crate) fn share_with_heirs(&mut self) {
+        for heir in std::mem::take(&mut self.heirs) {
+            self.share_broker(heir);
+        }
+    }
+
+    /// There will be no broker to share.
+    pub(crate) fn deny_heirs(&mut self) {
+        for heir in std::mem::take(&mut self.heirs) {
+            self.deny_broker(heir);
+        }
+    }
+
+    fn deny_broker(&mut self, heir: PeerId) {
+        if self.peers.contains_key(&heir) {
+            self.tell(heir, NetworkMessage::ReferralRefused(self.config.name));
+        }
+    }
+
+    /// The transports for a referral are there, or there are none.
+    pub(crate) fn handle_referral_pair(
+        &mut self,
+        heir: PeerId,
+        transports: Option<(TransportId, TransportId)>,
+    ) {
+        let broker = self.broker.filter(|&id| self.is_broker_of_this(id));
+        let names = (self.peer_name(heir), broker.and_then(|id| self.peer_name(id)));
+        match (names, broker, transports) {
+            ((Some(node), Some(name)), Some(broker), Some((to_heir, to_broker))) => {
+                self.tell(broker, NetworkMessage::Refer { node, transport: to_heir });
+                self.tell(heir, NetworkMessage::Referred { broker: name, transport: to_broker });
+            }
+            (_, _, transports) => {
+                for transport in transports.into_iter().flat_map(|(a, b)| [a, b]) {
+                    self.effects.push_back(Effect::DropTransport(transport));
+                }
+                self.deny_broker(heir);
+            }
+        }
+    }
+
+    pub(crate) fn handle_referral(
+        &mut self,
+        from: PeerId,
+        message: NetworkMessage,
+    ) -> Result<(), ProtocolViolation> {
+        match message {
+            NetworkMessage::Refer { node, transport } => self.handle_refer(from, node, transport),
+            NetworkMessage::Referred { broker, transport } => {
+                self.handle_referred(from, broker, transport)
+            }
+            _ => {
+                // From the node that was to share its broker, or about one this node shared its own
+                // with. In the second case that node hears of it by its transport.
+                if self.broker == Some(from) && !self.is_broker_of_this(from) {
+                    self.broker_lost();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// A client of this broker brings another one.
+    fn handle_refer(
+        &mut self,
+        from: PeerId,
+        node: NodeName,
+        transport: TransportId,
+    ) -> Result<(), ProtocolViolation> {
+        let client = self.peers.get(&from).is_some_and(|peer| peer.kind == PeerKind::Client);
+        if !client || !self.config.is_broker {
+            self.effects.push_back(Effect::DropTransport(transport));
+            return Err(ProtocolViolation("a referral from a node that is no client"));
+        }
+        if !self.config.takes_referrals || self.peer_by_name(node).is_some() {
+            self.effects.push_back(Effect::DropTransport(transport));
+            self.tell(from, NetworkMessage::ReferralRefused(node));
+            return Ok(());
+        }
+        self.meet(Expected::Referred(node), node, transport);
+        Ok(())
+    }
+
+    /// A peer hands this node the transport to its broker.
+    fn handle_referred(
+        &mut self,
+        from: PeerId,
+        broker: NodeName,
+        transport: TransportId,
+    ) -> Result<(), ProtocolViolation> {
+        let waits = self.broker == Some(from) && !self.is_broker_of_this(from);
+        if !waits || self.peer_by_name(broker).is_some() {
+            self.effects.push_back(Effect::DropTransport(transport));
+            return Err(ProtocolViolation("a broker that this node did not wait for"));
+        }
+        let peer = self.meet(Expected::SharedBroker(broker), broker, transport);
+        self.broker = Some(peer);
+        Ok(())
+    }
+
+    /// Greets a node of known name over a transport that arrived.
+    pub(crate) fn meet(
+        &mut self,
+        expected: Expected,
+        node: NodeName,
+        transport: TransportId,
+    ) -> PeerId {
+        // The embedder must know the peer's transport before it is asked to send the hello.
+        let peer = PeerId(self.next_peer);
+        self.effects.push_back(Effect::Activate { peer, transport });
+        let greeted = self.greet(expected, Vec::new());
+        debug_assert_eq!(peer, greeted);
+        self.names.insert(node, greeted);
+        greeted
+    }
+
+    /// This node has no broker any more, nor one to expect.
+    pub(crate) fn broker_lost(&mut self) {
+        self.broker = None;
+        self.refuse_all_introductions();
+        self.deny_heirs();
+    }
+}

@@ -1,0 +1,30 @@
+# The commands of CONTRIBUTING.md by short names.
+
+# Everything that is checked.
+test *arguments:
+    cargo test --workspace {{ arguments }}
+
+# Format and lints, as the gate wants them.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- --deny warnings
+
+# Three processes, one story.
+tour *arguments:
+    cargo run --release --bin tour -- {{ arguments }}
+
+# The simulator over many seeds.
+sim seeds="0..100000" *arguments:
+    cargo run --release --package ipcz-tests --bin sim -- --seeds {{ seeds }} {{ arguments }}
+
+# The documentation, opened.
+docs:
+    cargo doc --workspace --no-deps --open
+
+# Licences, sources and duplicates of the dependencies (needs cargo-deny).
+deny:
+    cargo deny check bans licenses sources
+
+# What the gate runs.
+ci:
+    .ci/run

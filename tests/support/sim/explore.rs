@@ -1,0 +1,165 @@
+//! Every interleaving of a small world.
+//!
+//! Engines are pure values, so a world is one too: it is cloned for each thing that can happen next,
+//! and recognised by its hash when another order of events leads to it. Deliveries at different
+//! nodes commute, so most orders meet again soon. A search of our own needs no model beside the
+//! engine, and its states are the engine's own; two states that differ only in the ids of links
+//! count as two, which costs time and hides nothing.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::run::{caught, replay};
+use super::script::Stage;
+use super::step::Step;
+use super::world::Violation;
+
+/// What happens in a world besides deliveries: what stands in one list happens in that order.
+#[derive(Clone, Copy, Debug)]
+pub struct Plot {
+    /// What it is called.
+    pub name: &'static str,
+    /// The lists, in the notation of scripts.
+    pub actors: &'static [&'static [&'static str]],
+    /// Whether it is small enough for every change to be checked with it.
+    pub quick: bool,
+}
+
+const fn quick(name: &'static str, actors: &'static [&'static [&'static str]]) -> Plot {
+    Plot { name, actors, quick: true }
+}
+
+const fn slow(name: &'static str, actors: &'static [&'static [&'static str]]) -> Plot {
+    Plot { name, actors, quick: false }
+}
+
+/// The worlds that have names.
+pub const PLOTS: &[Plot] = &[
+    quick("one end moves", &[&["M(0,2)"]]),
+    quick("one end moves to the other's node", &[&["M(0,1)"]]),
+    quick("one end moves and a parcel follows", &[&["P1", "P1"], &["P0", "M(0,2)"]]),
+    quick("one end moves and is closed", &[&["M(0,2)", "C(0)"]]),
+    quick("one end moves, the other is closed", &[&["M(0,2)"], &["P1", "C(1)"]]),
+    quick("one end moves twice", &[&["M(0,2)", "M(0,1)"]]),
+    quick("one end moves there and back", &[&["M(0,2)", "M(0,0)"]]),
+    quick("both ends move to each other's node", &[&["M(0,1)"], &["M(1,0)"]]),
+    quick("both ends move to one node", &[&["M(0,2)"], &["M(1,2)"]]),
+    quick("one end moves, its old node crashes", &[&["M(0,2)"], &["X(0)"]]),
+    quick("one end moves, its new node crashes", &[&["M(0,2)"], &["X(2)"]]),
+    quick("one end moves, its peer's node crashes", &[&["M(0,2)"], &["X(1)"]]),
+    quick("two routes are joined", &[&["J"], &["P0"], &["P1"]]),
+    quick("two routes are joined, one end moves", &[&["J"], &["M(0,1)"]]),
+    quick("two routes are joined, one end is closed", &[&["J"], &["P0", "C(0)"], &["P1"]]),
+    slow("two routes are joined, both ends move", &[&["J"], &["M(0,1)"], &["M(1,2)"]]),
+    slow("two routes are joined, one moves, one is closed", &[&["J"], &["M(0,1)"], &["C(1)"]]),
+    slow("two routes are joined, a node crashes", &[&["J"], &["M(0,1)"], &["X(2)"]]),
+    slow("three proxies, closed behind", &[&["M(0,2)", "M(0,1)", "M(0,0)"], &["C(1)"]]),
+    slow("both ends move and are closed", &[&["M(0,2)", "P0", "C(0)"], &["M(1,0)", "C(1)"]]),
+    slow("one end moves four times", &[&["M(0,2)", "M(0,1)", "M(0,0)", "M(0,2)"], &["P1"]]),
+    slow("three proxies", &[&["M(0,2)", "M(0,1)", "M(0,0)"]]),
+    slow("both ends move, one is closed", &[&["M(0,2)", "C(0)"], &["M(1,0)"]]),
+    slow("both ends move, one twice", &[&["M(0,2)", "M(0,1)"], &["M(1,0)"]]),
+    slow("both ends move, a node crashes", &[&["M(0,2)"], &["M(1,2)"], &["X(2)"]]),
+    slow("both ends move twice", &[&["M(0,2)", "M(0,1)"], &["M(1,0)", "M(1,2)"]]),
+];
+
+/// What a search found.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Different states.
+    pub states: usize,
+    /// How many of them nothing follows.
+    pub ends: usize,
+    /// The longest way to a new state.
+    pub depth: usize,
+    /// Whether it was given up before everything was seen.
+    pub cut_short: bool,
+    /// What did not hold, if something did not.
+    pub violation: Option<Violation>,
+}
+
+#[derive(Clone)]
+struct State {
+    stage: Stage,
+    /// How much of each actor's list has happened.
+    progress: Vec<usize>,
+    depth: usize,
+}
+
+impl State {
+    fn hash(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.stage.world.hash(&mut hasher);
+        self.progress.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Everything that can happen next.
+    fn followers(&self, plot: &Plot) -> Result<Vec<Self>, Violation> {
+        let mut followers = Vec::new();
+        for (conn, side) in self.stage.world.deliverable() {
+            let mut next = self.clone();
+            next.stage.world.apply(&Step::Deliver { conn, side })?;
+            next.stage.take()?;
+            followers.push(next);
+        }
+        let mut next = self.clone();
+        if next.stage.world.apply(&Step::Answer { node: 0, grant: true })? {
+            followers.push(next);
+        }
+        for (index, list) in plot.actors.iter().enumerate() {
+            let Some(word) = list.get(self.progress[index]) else { continue };
+            let mut next = self.clone();
+            next.stage.play(word)?;
+            if next.stage.world != self.stage.world {
+                next.progress[index] += 1;
+                followers.push(next);
+            }
+        }
+        Ok(followers)
+    }
+}
+
+/// Looks at every state that a plot can lead to, `limit` at most.
+#[must_use]
+pub fn explore(plot: &Plot, opened_at: usize, salt: u64, limit: usize) -> Found {
+    let mut found = Found::default();
+    found.violation = caught(|| search(plot, opened_at, salt, limit, &mut found));
+    found
+}
+
+fn search(
+    plot: &Plot,
+    opened_at: usize,
+    salt: u64,
+    limit: usize,
+    found: &mut Found,
+) -> Result<(), Violation> {
+    let joins = plot.actors.concat().contains(&"J");
+    let stage = if joins { Stage::seamed(salt)? } else { Stage::new(opened_at, salt)? };
+    let start = State { stage, progress: vec![0; plot.actors.len()], depth: 0 };
+    let mut seen = HashSet::from([start.hash()]);
+    let mut todo = vec![start];
+    while let Some(state) = todo.pop() {
+        found.states += 1;
+        found.depth = found.depth.max(state.depth);
+        if found.states >= limit {
+            found.cut_short = true;
+            return Ok(());
+        }
+        let followers = state.followers(plot)?;
+        if followers.is_empty() {
+            found.ends += 1;
+            if let Some(violation) = replay(&state.stage.world, &[], 0).violation {
+                return Err(violation);
+            }
+        }
+        for mut next in followers {
+            if seen.insert(next.hash()) {
+                next.depth += 1;
+                todo.push(next);
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! What happens to nodes and connections.
+
+use ipcz_core::{Message, NodeName, Pairing, PeerId, PortalId, Relation};
+
+use super::conn::{ConnId, Holder, Packet, Side};
+use super::model::{Ep, Place, Tag};
+use super::step::Applied;
+use super::world::{Violation, World};
+
+impl World {
+    /// Connects a node to the broker.
+    pub(super) fn connect(&mut self, node: u8, portals: [u8; 2], first: Ep) -> Applied {
+        let usable = |index: u8| self.nodes.get(usize::from(index)).is_some_and(|node| node.alive);
+        let pairs = portals[0].max(portals[1]);
+        let free = self.model.eps.range(first..first + 2 * u32::from(pairs)).next().is_none();
+        if node == 0 || !usable(0) || !usable(node) || !free {
+            return Ok(false);
+        }
+        let there = self.engine(node).connect(Relation::Broker, portals[1].into());
+        let Ok((peer_there, ids_there)) = there else { return Ok(false) };
+        let here = self.engine(0).connect(Relation::Client, portals[0].into());
+        let Ok((peer_here, ids_here)) = here else { return Ok(false) };
+        let conn = self.new_conn(0, node);
+        self.hold(conn, 0, 0, peer_here);
+        self.hold(conn, 1, node, peer_there);
+        for index in 0..pairs {
+            let place = |ids: &[PortalId], at| {
+                ids.get(usize::from(index)).map_or(Place::Gone, |&id| Place::Held(at, id))
+            };
+            let places = [place(&ids_here, 0), place(&ids_there, node)];
+            let ep = first + 2 * u32::from(index);
+            self.model.add_pair(ep, places);
+            self.taint_if_hostile(node, ep);
+        }
+        self.done(0)?;
+        self.done(node)
+    }
+
+    pub(super) fn crash(&mut self, node: u8, keep: u8) -> Applied {
+        if !self.node(node).alive {
+            return Ok(false);
+        }
+        self.troubles.lost = true;
+        self.troubles.refused |= node == 0;
+        self.node_mut(node).alive = false;
+        self.node_mut(node).asked.clear();
+        let links: Vec<_> = self.node(node).links.values().copied().collect();
+        for (conn, side) in links {
+            self.truncate(conn, 1 - side, keep.into());
+            self.close_end(conn, side);
+        }
+        self.forget_node(node);
+        Ok(true)
+    }
+
+    pub(super) fn shut_down(&mut self, node: u8) -> Applied {
+        if !self.node(node).alive {
+            return Ok(false);
+        }
+        self.troubles.lost = true;
+        self.troubles.refused |= node == 0;
+        self.engine(node).shut_down();
+        self.done_leaving(node)
+    }
+
+    /// Ends the last step of a node: it must have let go of everything.
+    fn done_leaving(&mut self, node: u8) -> Applied {
+        let open: Vec<_> = self.model.open().filter(|&(_, at, _)| at == node).collect();
+        for (ep, ..) in open {
+            self.model.forget(ep);
+        }
+        self.done(node)?;
+        let counts = self.node(node).engine.counts();
+        let trap = self.model.traps.values().find(|armed| armed.node == node);
+        if counts != ipcz_core::Counts::default() || trap.is_some() {
+            let detail = format!("node {node}: {counts:?}, {trap:?}");
+            return Err(Violation::new("nothing survives a shutdown", detail));
+        }
+        self.node_mut(node).alive = false;
+        self.node_mut(node).asked.clear();
+        Ok(true)
+    }
+
+    fn forget_node(&mut self, node: u8) {
+        let lost: Vec<_> = self.model.open().filter(|&(_, at, _)| at == node).collect();
+        for (ep, ..) in lost {
+            self.model.forget(ep);
+        }
+        self.model.traps.retain(|_, armed| armed.node != node);
+    }
+
+    pub(super) fn drop_conn(&mut self, id: ConnId, keep: [u8; 2]) -> Applied {
+        let Some(conn) = self.conns.get(&id) else { return Ok(false) };
+        if conn.holders.contains(&Holder::Nobody) {
+            return Ok(false);
+        }
+        self.troubles.lost = true;
+        self.troubles.refused |= self.leaves_proxies(id);
+        for side in [0, 1] {
+            self.truncate(id, side, keep[side].into());
+            if let Some(conn) = self.conns.get_mut(&id) {
+                conn.queues[side].push_back(Packet::Lost);
+            }
+        }
+        Ok(true)
+    }
+
+    pub(super) fn disconnect(&mut self, id: ConnId, side: Side) -> Applied {
+        let Some((node, peer)) = self.receiver(id, side) else { return Ok(false) };
+        self.troubles.lost = true;
+        self.troubles.refused |= self.leaves_proxies(id);
+        self.engine(node).disconnect(peer);
+        self.done(node)
+    }
+
+    /// Whether some proxies may stay if this connection is lost.
+    ///
+    /// A node that lost its broker gets no more introductions. One whose introduction fails before
+    /// the other node said hello does not ask again.
+    fn leaves_proxies(&self, id: ConnId) -> bool {
+        let greeted = |side| {
+            let receiver = self.receiver(id, side);
+            receiver
+                .is_some_and(|(node, peer)| self.node(node).engine.max_payload_of(peer).is_some())
+        };
+        id.nodes[0] == 0 || !greeted(0) || !greeted(1)
+    }
+
+    /// Answers the oldest request for transports.
+    pub(super) fn answer(&mut self, node: u8, grant: bool) -> Applied {
+        if self.node(node).asked.is_empty() {
+            return Ok(false);
+        }
+        let pairing = self.node_mut(node).asked.remove(0);
+        let ends = match pairing {
+            Pairing::Introduction(pair) => pair.names().map(|name| Some(Self::index_of(name))),
+            Pairing::Referral(heir) => [self.far_node(node, heir), Some(0)],
+        };
+        let transports = match ends {
+            [Some(first), Some(second)] if grant => {
+                let conn = self.new_conn(first, second);
+                let side = usize::from(first > second);
+                Some((conn.transport(side), conn.transport(1 - side)))
+            }
+            _ => {
+                self.troubles.refused = true;
+                None
+            }
+        };
+        self.engine(node).handle_transports(pairing, transports);
+        self.done(node)
+    }
+
+    /// The place of the node of that name.
+    fn index_of(name: NodeName) -> u8 {
+        (name.0 & 0xff) as u8
+    }
+
+    /// The node at the other end of a connection.
+    pub(super) fn far_node(&self, node: u8, peer: PeerId) -> Option<u8> {
+        let &(conn, side) = self.node(node).links.get(&peer)?;
+        Some(conn.nodes[1 - side])
+    }
+
+    pub(super) fn withhold(&mut self, id: ConnId, side: Side) -> Applied {
+        let hostile = self.receiver(id, side).is_some_and(|(node, _)| self.node(node).hostile);
+        let Some(conn) = self.conns.get_mut(&id).filter(|_| hostile) else { return Ok(false) };
+        match conn.queues[1 - side].pop_back() {
+            Some(Packet::Message(Message::Hello(hello))) => {
+                conn.queues[1 - side].push_back(Packet::Message(Message::Hello(hello)));
+                Ok(false)
+            }
+            Some(Packet::Lost) => {
+                conn.queues[1 - side].push_back(Packet::Lost);
+                Ok(false)
+            }
+            Some(packet) => {
+                self.drop_packet(&packet);
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    pub(super) fn forge(&mut self, id: ConnId, side: Side, message: &Message<Tag>) -> Applied {
+        let Some((node, _)) = self.receiver(id, side) else { return Ok(false) };
+        let Some(conn) = self.conns.get_mut(&id) else { return Ok(false) };
+        if !self.nodes[usize::from(node)].hostile || conn.holders[1 - side] == Holder::Nobody {
+            return Ok(false);
+        }
+        conn.queues[1 - side].push_back(Packet::Message(message.clone()));
+        Ok(true)
+    }
+}
