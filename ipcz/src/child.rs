@@ -11,9 +11,23 @@ const PRESENT: &str = "the process is there until it is taken out";
 
 /// A program that [`Node::spawn`](crate::Node::spawn) runs, and the connection to its node.
 ///
-/// Dropping it leaves the program running, unless [`Child::kill_on_drop`] was asked for. The program
-/// sees its portals' peers close when they do, and its connection end when this process's node
-/// does.
+/// Dropping it leaves the program running, unless [`Child::kill_on_drop`] was asked for, and its
+/// status uncollected until this process ends: [`Child::wait`] for programs of which there are
+/// many. The program sees its portals' peers close when they do, and its connection end when this
+/// process's node does. That the program has ended shows as the connection's end too, unless it
+/// left its end of it to a program of its own.
+///
+/// ```no_run
+/// use std::process::Command;
+/// let node = ipcz::Node::broker()?;
+/// let mut child = node.spawn(Command::new("worker"))?;
+/// let portal = child.take_portal(0)?;
+/// portal.put("begin")?;
+/// println!("{:?}", portal.recv_blocking()?.bytes());
+/// drop(portal);
+/// println!("{}", child.wait()?);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Child {
     process: Process,

@@ -18,7 +18,27 @@ use crate::{Endpoint, Node, Portal};
 /// A connection to another node, and the portals that it started with.
 ///
 /// This is a handle to ask by: dropping it closes the portals that were not taken, and leaves the
-/// connection as it is.
+/// connection as it is. The connection is over when either node disconnects, shuts down or is lost;
+/// it is not made anew. Once a portal shows its end, so does [`Connection::ended`].
+///
+/// ```
+/// # use ipcz::driver::{Driver, inproc::InProcDriver};
+/// # use std::sync::Arc;
+/// # let driver = InProcDriver::new();
+/// # let broker = ipcz::Node::with_driver(Arc::new(driver), true)?;
+/// # let client = ipcz::Node::with_driver(Arc::new(driver), false)?;
+/// # let (a, b) = driver.create_transports()?;
+/// # let options = ipcz::ConnectOptions::default();
+/// # let _here = broker.connect_transport(a, ipcz::Relation::Client, &options)?;
+/// # let connection = client.connect_transport(b, ipcz::Relation::Broker, &options)?;
+/// use std::time::Duration;
+/// let portal = connection.take_portal(0)?; // can be used at once
+/// let name = connection.wait_connected(Duration::from_secs(1))?;
+/// assert_eq!(name, Some(broker.name()));
+/// connection.disconnect();
+/// assert_eq!(connection.ended().unwrap().kind(), ipcz::DisconnectKind::Shutdown);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Connection {
     node: Node,

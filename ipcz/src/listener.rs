@@ -12,9 +12,23 @@ use crate::{Connection, Node};
 
 /// A path at which other programs connect to this node: see [`Node::listen`].
 ///
-/// Dropping it removes the path and leaves the connections that were accepted. To wait for a
-/// connection along with other things, wait until the descriptor ([`AsFd`]) is readable and call
-/// [`Listener::try_accept`].
+/// A program is connected once it is accepted, whether or not it ever says anything: ask
+/// [`Connection::wait_connected`]. Dropping the listener removes the path and leaves the connections
+/// that were accepted. To wait for a connection along with other things, wait until the descriptor
+/// ([`AsFd`]) is readable and call [`Listener::try_accept`]. All methods may be called on any thread.
+///
+/// ```
+/// use ipcz::{Listener, Node};
+/// let path = std::env::temp_dir().join(format!("ipcz-doc-{}", std::process::id()));
+/// let listener = Listener::bind(&path)?;
+/// // Another process, usually:
+/// let (_node, there) = Node::connect(&path)?;
+/// let here = listener.accept()?;
+/// assert_eq!(here.credentials().and_then(|who| who.pid), Some(std::process::id()));
+/// here.take_portal(0)?.put("hello")?;
+/// assert_eq!(there.take_portal(0)?.recv_blocking()?.bytes(), b"hello");
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Listener {
     node: Node,
@@ -46,13 +60,15 @@ impl Listener {
         self.inner.path()
     }
 
-    /// Waits until a program connects, with this thread, and takes the connection.
+    /// Waits until a program connects, with this thread, and takes the connection. It does not see
+    /// its node shut down while it waits.
     ///
     /// Who it is, [`Connection::credentials`] tells; dropping the connection's portals and calling
     /// [`Connection::disconnect`] turns it away.
     ///
     /// # Errors
-    /// What the system said, usually that this process is out of descriptors.
+    /// [`ErrorKind::Os`](crate::ErrorKind::Os), usually since this process is out of descriptors: the
+    /// program waits on. [`ErrorKind::ShutDown`](crate::ErrorKind::ShutDown): it is turned away.
     pub fn accept(&self) -> Result<Connection, Error> {
         self.accept_with(&ConnectOptions::default())
     }
@@ -60,7 +76,8 @@ impl Listener {
     /// Accepts as [`Listener::accept`] does, with options.
     ///
     /// # Errors
-    /// As [`Listener::accept`], and [`ErrorKind::TooManyPortals`](crate::ErrorKind::TooManyPortals).
+    /// As [`Listener::accept`], and [`ErrorKind::TooManyPortals`](crate::ErrorKind::TooManyPortals)
+    /// before anybody is accepted.
     pub fn accept_with(&self, options: &ConnectOptions) -> Result<Connection, Error> {
         options.check()?;
         let (transport, credentials) = self.inner.accept()?;

@@ -22,9 +22,21 @@ use crate::{Child, Listener, Portal, Topology, wire};
 /// introduces them to each other when their portals meet.
 ///
 /// A `Node` is a handle and cheap to clone. The node lives until the last handle to it and to its
-/// portals and connections is dropped; it then shuts down, as by [`Node::shut_down`] without waiting.
+/// portals, connections, listeners and children is dropped; it then shuts down, as by
+/// [`Node::shut_down`] without waiting. All handles may be used, and dropped, on any thread.
 ///
-/// Each node has one background thread, which sleeps while nothing arrives.
+/// Each node has one background thread, which sleeps while nothing arrives, and ends with it.
+///
+/// ```
+/// use ipcz::{Handle, Node, Parcel};
+/// let node = Node::broker()?;
+/// let (near, far) = node.open_portals();
+/// near.put("hello")?;
+/// assert_eq!(far.recv_blocking()?.bytes(), b"hello");
+/// assert!(node.shut_down(std::time::Duration::from_secs(1)));
+/// assert!(near.put("too late").is_err());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Node {
     guard: Arc<Guard>,
@@ -72,11 +84,14 @@ impl Node {
         Self::system(true)
     }
 
-    /// Makes a node with a driver other than the system's, such as
+    /// Makes a node with a driver of one's own, such as
     /// [`InProcDriver`](crate::driver::inproc::InProcDriver) in tests.
     ///
+    /// A driver that has a [`Pump`](crate::driver::Pump) serves one node: two that share it would
+    /// take each other's wake-ups. Such a node neither spawns, nor listens, nor connects to paths.
+    ///
     /// # Errors
-    /// [`ErrorKind::Os`] if the system gives no random numbers.
+    /// [`ErrorKind::Os`] if the system gives no thread or no random numbers.
     pub fn with_driver(driver: Arc<dyn Driver>, is_broker: bool) -> Result<Self, Error> {
         Self::start(driver, None, is_broker)
     }
@@ -124,7 +139,8 @@ impl Node {
         self.shared().is_broker
     }
 
-    /// Makes a pair of entangled portals. Either may be sent to any node.
+    /// Makes a pair of entangled portals. Either may be sent to any node. If the node was shut down,
+    /// they are closed from the start.
     #[must_use]
     pub fn open_portals(&self) -> (Portal, Portal) {
         let (a, b) = self.shared().step(|state| match state.stopped {
@@ -150,8 +166,8 @@ impl Node {
     /// The program says [`Node::from_parent`]. It is handed one descriptor and nothing else.
     ///
     /// # Errors
-    /// [`ErrorKind::NoBroker`] if this node has none to share, [`ErrorKind::Os`] if the program cannot be
-    /// run; nothing is left behind then.
+    /// [`ErrorKind::NoBroker`] if this node has none to share, [`ErrorKind::ShutDown`] if it was shut
+    /// down, [`ErrorKind::Os`] if the program cannot be run; nothing is left behind then.
     pub fn spawn(&self, command: Command) -> Result<Child, Error> {
         self.spawn_with(command, &ConnectOptions::default())
     }
@@ -159,7 +175,7 @@ impl Node {
     /// Runs a program as [`Node::spawn`] does, with options.
     ///
     /// # Errors
-    /// As [`Node::spawn`], and [`ErrorKind::TooManyPortals`].
+    /// As [`Node::spawn`], and [`ErrorKind::TooManyPortals`] before anything is run.
     pub fn spawn_with(&self, command: Command, options: &ConnectOptions) -> Result<Child, Error> {
         // Whatever would fail afterwards, so that nothing is run in vain.
         options.check()?;
@@ -191,7 +207,8 @@ impl Node {
     /// Makes the node of a spawned program as [`Node::from_parent`] does, with options.
     ///
     /// # Errors
-    /// As [`Node::from_parent`], and [`ErrorKind::TooManyPortals`].
+    /// As [`Node::from_parent`], and [`ErrorKind::TooManyPortals`], which leaves the connection to
+    /// be taken by a later call.
     pub fn from_parent_with(options: &ConnectOptions) -> Result<(Self, Connection), Error> {
         options.check()?;
         let node = Self::system(false)?;
@@ -241,8 +258,8 @@ impl Node {
     /// The connection's portals can be used at once.
     ///
     /// # Errors
-    /// [`ErrorKind::TooManyPortals`], [`ErrorKind::NoBroker`] or [`ErrorKind::HasBroker`]. The
-    /// transport is closed then.
+    /// [`ErrorKind::TooManyPortals`], [`ErrorKind::NoBroker`], [`ErrorKind::HasBroker`] or
+    /// [`ErrorKind::ShutDown`]. The transport is closed then.
     pub fn connect_transport(
         &self,
         transport: Box<dyn Transport>,
@@ -258,10 +275,16 @@ impl Node {
     }
 
     /// Closes all portals and connections of this node, and waits until everything that was put
-    /// before has left, or until `linger` has passed. Gives whether everything has left.
+    /// before has left, or until `linger` has passed. Gives whether every peer that stayed took
+    /// everything.
     ///
-    /// Peers see the portals closed and the node gone on purpose. Portals that are still held behave
-    /// as closed. Must not be called from a trap's callback.
+    /// Peers see the portals closed and the node gone on purpose. All traps fire. What this node's
+    /// own portals had not read is dropped. Portals that are still held behave as closed, and
+    /// nothing new can be begun. What has not left when this returns may still do so: each
+    /// connection has `linger`, and five seconds if that is less, before it is closed.
+    ///
+    /// May be called from anywhere and more than once. A trap's callback may call it; in a waker on
+    /// the background thread, only without waiting.
     pub fn shut_down(&self, linger: Duration) -> bool {
         let now = Instant::now();
         let deadline = now.checked_add(linger).unwrap_or(now + FOREVER);

@@ -5,7 +5,18 @@ use crate::{OsHandle, Portal};
 
 /// Bytes, and the handles that travel with them.
 ///
-/// A parcel arrives as it was put: all of it, once, in order. Dropping one closes its handles.
+/// A parcel arrives as it was put: all of it, once, in order, at most 256 MiB and 4096 handles.
+/// Dropping one closes its handles.
+///
+/// ```
+/// use ipcz::{Handle, OsHandle, Parcel};
+/// let (reader, _writer) = std::io::pipe()?;
+/// let parcel = Parcel::with_handles("read this", vec![Handle::Os(OsHandle::from(reader))]);
+/// assert_eq!(parcel.bytes(), b"read this");
+/// let (_bytes, handles) = parcel.into_parts();
+/// assert_eq!(handles.len(), 1);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Parcel {
     data: Vec<u8>,

@@ -1,16 +1,21 @@
 //! Portals: one end each of a route.
+//!
+//! Costs: see the table in `shell`. A put looks at each handle of its parcel before it takes the
+//! node's lock, once, and hands the engine the bytes as they are; a get is the same backwards. A
+//! blocking receive takes that lock once for each look at the portal, and sleeps in one system call
+//! between two; its thread's waker is made once.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use ipcz_core::{GetRefused, PortalId, PutRefused, TrapConditions, TrapRefused};
+use ipcz_core::{GetRefused, PortalId, PutRefused, TrapRefused};
 
 use crate::error::{Disconnect, PutError, PutErrorKind, TryRecvError};
 use crate::parcel::Apart;
 use crate::recv::{Recv, wait_conditions};
-use crate::shell::{Contents, Guard, Notice, Parker, Shared, Slot, State, Watcher};
+use crate::shell::{Contents, Guard, Notice, Parker, Shared, Slot, Watcher};
 use crate::transaction::{GetTransaction, PutTransaction};
 use crate::trap::{Conditions, GONE, Satisfied, Status, TrapEvent};
 use crate::{Node, Parcel, Route, wire};
@@ -18,9 +23,14 @@ use crate::{Node, Parcel, Route, wire};
 /// One of two entangled portals: what is put into it comes out of its peer, in order, wherever that
 /// peer is or goes.
 ///
-/// A portal may be used by many threads at once. Dropping it closes it: what was put before still
-/// arrives, and the peer then sees the end. A portal that is put into a parcel leaves; its traps
-/// fire with [`TrapFlags::removed`](crate::TrapFlags::removed).
+/// A portal may be used by many threads at once: each parcel goes to one of them, and a put is there
+/// as a whole or not at all. Dropping it closes it: what was put before still arrives, and the peer
+/// then sees the end. What had arrived and was not taken is dropped, with its handles. A portal that
+/// is put into a parcel leaves with what it had not read; its traps fire with
+/// [`TrapFlags::removed`](crate::TrapFlags::removed).
+///
+/// Once its node is shut down, a portal behaves as closed: puts and receives give
+/// [`DisconnectKind::Shutdown`](crate::DisconnectKind::Shutdown) with that node's name.
 ///
 /// ```
 /// let node = ipcz::Node::broker()?;
@@ -91,6 +101,24 @@ impl Portal {
     /// [`PutError`], which holds the parcel and its handles as they were:
     /// [`PutErrorKind::Disconnected`] if nobody would read it, else what is wrong with the parcel.
     /// A parcel that was put and is still on its way when the route ends is lost with its handles.
+    ///
+    /// ```
+    /// # let node = ipcz::Node::broker()?;
+    /// # let (near, far) = node.open_portals();
+    /// use ipcz::{Handle, Parcel};
+    /// let (kept, sent) = node.open_portals();
+    /// near.put(Parcel::with_handles("a portal", vec![Handle::from(sent)]))?;
+    ///
+    /// let (_, mut handles) = far.recv_blocking()?.into_parts();
+    /// let Some(Handle::Portal(received)) = handles.pop() else { panic!("it was put") };
+    /// kept.put("hello")?;
+    /// assert_eq!(received.recv_blocking()?.bytes(), b"hello");
+    ///
+    /// drop(far);
+    /// let refused = near.put("anyone?").unwrap_err();
+    /// assert_eq!(refused.into_parcel().bytes(), b"anyone?");
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn put(&self, parcel: impl Into<Parcel>) -> Result<(), PutError> {
         let apart = Apart::take(parcel.into());
         if let Err(kind) = self.check(&apart) {
@@ -163,7 +191,8 @@ impl Portal {
 
     /// Waits for the next parcel, on any executor.
     ///
-    /// Dropping the future loses no parcel. Several may wait at once; each parcel goes to one.
+    /// Dropping the future loses no parcel. Several may wait at once; each parcel goes to one. The
+    /// waker is used on whichever thread brings the news, under no lock.
     ///
     /// # Errors
     /// Why no parcel will come.
@@ -171,7 +200,11 @@ impl Portal {
         Recv::new(self)
     }
 
-    /// Waits for the next parcel, with this thread.
+    /// Waits for the next parcel, with this thread, for as long as it takes. Several threads and
+    /// tasks may wait at once; each parcel goes to one.
+    ///
+    /// Must not be called in a trap's callback or in a waker: on the node's background thread, which
+    /// would deliver the parcel, it never ends.
     ///
     /// # Errors
     /// Why no parcel will come.
@@ -183,7 +216,8 @@ impl Portal {
         }
     }
 
-    /// Waits for the next parcel, with this thread, for at most `timeout`.
+    /// Waits as [`Portal::recv_blocking`] does, for at most `timeout`. A parcel that is there when the
+    /// time has passed is taken.
     ///
     /// # Errors
     /// [`TryRecvError::Empty`] once `timeout` has passed, [`TryRecvError::Disconnected`] if no
@@ -227,7 +261,8 @@ impl Portal {
         })
     }
 
-    /// Looks at the next parcel where it is: its bytes can be read without taking it.
+    /// Looks at the next parcel where it is: its bytes can be read without taking it. Nobody else
+    /// can take it meanwhile; more may arrive behind it.
     ///
     /// ```
     /// # let (near, mut far) = ipcz::Node::broker()?.open_portals();
@@ -265,12 +300,16 @@ impl Portal {
         self.shared().look(|state| state.engine.route(self.id())).unwrap_or(Route::Closed)
     }
 
-    /// Sets a trap: `callback` runs once, when one of `conditions` is met or the portal is closed
-    /// or moved.
+    /// Sets a trap: `callback` runs once, when one of `conditions` is met, or else when the portal
+    /// is closed or moved or its node shut down. Without a condition it waits for that alone.
     ///
-    /// It runs on the node's background thread, under no lock, one callback at a time; it may use
-    /// any portal, set the next trap, and must not block. With a driver that has no background
+    /// It runs on the node's background thread, under no lock, one callback at a time, in the order
+    /// in which the conditions were met. It may use any portal, set the next trap, shut its node
+    /// down and drop the last handle of it. It must not block: nothing is delivered meanwhile. If it
+    /// panics, the panic hook says so and nothing else happens. With a driver that has no background
     /// thread it runs at the end of whatever call met the condition.
+    ///
+    /// A callback that owns a portal of its own node keeps that node alive until it has run.
     ///
     /// ```
     /// use ipcz::Conditions;
@@ -345,27 +384,5 @@ impl Portal {
         let ids = parcel.portals.into_iter();
         let portals = ids.map(|id| Self::new(Arc::clone(&self.guard), id)).collect();
         Apart { contents: parcel.payload, portals }.put_together()
-    }
-}
-
-impl State {
-    /// Sets a trap that gives `notice`, or gives it back.
-    pub(crate) fn set_trap(
-        &mut self,
-        portal: PortalId,
-        conditions: TrapConditions,
-        notice: Notice,
-    ) -> Result<ipcz_core::TrapId, (TrapRefused, Option<Notice>)> {
-        let trap = self.notices.add(notice);
-        match self.engine.set_trap(portal, conditions, trap) {
-            Ok(()) => Ok(trap),
-            Err(refused) => Err((refused, self.notices.remove(trap))),
-        }
-    }
-
-    /// Takes a trap back. What it would have done is to be dropped outside the lock.
-    pub(crate) fn disarm(&mut self, portal: PortalId, trap: ipcz_core::TrapId) -> Option<Notice> {
-        self.engine.clear_trap(portal, trap);
-        self.notices.remove(trap)
     }
 }

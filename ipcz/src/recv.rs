@@ -1,4 +1,8 @@
 //! Waiting for a parcel in a task.
+//!
+//! A poll that finds a parcel, or that its waker is in place, takes the node's lock once; one that
+//! has to set its waker takes it twice, because the waker is cloned between. Nothing is allocated
+//! but the place of the trap.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};

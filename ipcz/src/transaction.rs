@@ -8,7 +8,8 @@ use crate::{Handle, Parcel, Portal, wire};
 
 /// A parcel that is being written: see [`Portal::begin_put`].
 ///
-/// Its bytes start as zeros. Dropping it puts nothing.
+/// Its bytes start as zeros. They are this transaction's own until the commit moves them, so an open
+/// one holds up nobody. Dropping it puts nothing.
 #[must_use = "nothing is put until it is committed"]
 pub struct PutTransaction<'a> {
     portal: &'a Portal,
@@ -67,7 +68,19 @@ impl fmt::Debug for PutTransaction<'_> {
 
 /// The next parcel of a portal, being read: see [`Portal::begin_get`].
 ///
-/// Dropping it leaves the parcel where it was.
+/// Its handles stay where they are until the parcel is taken. Dropping the transaction leaves the
+/// parcel where it was; to leak it by [`std::mem::forget`] leaves a parcel without its bytes.
+///
+/// ```
+/// # let (near, mut far) = ipcz::Node::broker()?.open_portals();
+/// near.put("12 apples")?;
+/// let get = far.begin_get()?;
+/// if get.starts_with(b"12") {
+///     assert_eq!(get.commit()?.bytes(), b"12 apples");
+/// }
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "it holds a parcel that nobody can take meanwhile"]
 pub struct GetTransaction<'a> {
     portal: &'a mut Portal,
     data: Vec<u8>,
@@ -81,7 +94,7 @@ impl<'a> GetTransaction<'a> {
     /// Takes the parcel, with its handles.
     ///
     /// # Errors
-    /// [`TryRecvError::Disconnected`] if the whole node was shut down meanwhile.
+    /// [`TryRecvError::Disconnected`] if the whole node was shut down meanwhile: the parcel is gone.
     pub fn commit(mut self) -> Result<Parcel, TryRecvError> {
         self.give_back();
         self.portal.try_recv()

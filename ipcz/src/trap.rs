@@ -1,4 +1,4 @@
-//! Traps, as applications see them.
+//! Traps, as applications see them: see [`Portal::trap`](crate::Portal::trap).
 
 pub use ipcz_core::{PortalStatus as Status, TrapConditions as Conditions, TrapEvent, TrapFlags};
 
@@ -6,7 +6,7 @@ pub use ipcz_core::{PortalStatus as Status, TrapConditions as Conditions, TrapEv
 pub(crate) const GONE: Status =
     Status { peer_closed: true, dead: true, num_parcels: 0, num_bytes: 0 };
 
-/// A trap was not set, because it would fire at once.
+/// A trap was not set, because it would fire at once. What it would have said is here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no trap was set: a condition of it is met already")]
 pub struct Satisfied(pub TrapEvent);

@@ -25,11 +25,13 @@ struct Raw {
     seen: Arc<Seen>,
 }
 
+/// The head that is sent over a transport when the first parcel arrives.
+type Reaction = (Arc<dyn Transport>, Vec<u8>);
+
 #[derive(Default)]
 struct Seen {
     heads: Mutex<Vec<Vec<u8>>>,
-    /// Sent when the first parcel arrives.
-    reaction: Mutex<Option<(Arc<dyn Transport>, Vec<u8>)>>,
+    reaction: Mutex<Option<Reaction>>,
 }
 
 impl TransportHandler for Seen {

@@ -136,19 +136,24 @@ impl Link {
         lock(&self.outbox).closed
     }
 
-    /// Closes the transport now, whatever is queued. Gives whether that was something.
-    pub(crate) fn close_now(&self) -> bool {
+    /// Whether something was put that the system has not taken.
+    pub(super) fn has_unsent(&self) -> bool {
+        let outbox = lock(&self.outbox);
+        outbox.flushing || !outbox.messages.is_empty() || self.transport.queued_bytes() > 0
+    }
+
+    /// Closes the transport now, whatever is queued.
+    pub(crate) fn close_now(&self) {
         let unsent = {
             let mut outbox = lock(&self.outbox);
             outbox.closing = true;
             if std::mem::replace(&mut outbox.closed, true) {
-                return false;
+                return;
             }
             std::mem::take(&mut outbox.messages)
         };
-        let lost = !unsent.is_empty() || self.transport.queued_bytes() > 0;
         self.transport.deactivate();
-        lost
+        drop(unsent);
     }
 
     /// Notes that the transport is closed. Gives whether that is news.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Waker;
 
-use ipcz_core::{TrapEvent, TrapId};
+use ipcz_core::{PortalId, TrapConditions, TrapEvent, TrapId, TrapRefused};
+
+use super::state::State;
 
 /// A part of this crate that wants to know when a portal has something for it.
 pub(crate) trait Watcher: Send + Sync {
@@ -49,5 +51,27 @@ impl Notices {
 
     pub(crate) fn get_mut(&mut self, trap: TrapId) -> Option<&mut Notice> {
         self.by_trap.get_mut(&trap)
+    }
+}
+
+impl State {
+    /// Sets a trap that gives `notice`, or gives it back.
+    pub(crate) fn set_trap(
+        &mut self,
+        portal: PortalId,
+        conditions: TrapConditions,
+        notice: Notice,
+    ) -> Result<TrapId, (TrapRefused, Option<Notice>)> {
+        let trap = self.notices.add(notice);
+        match self.engine.set_trap(portal, conditions, trap) {
+            Ok(()) => Ok(trap),
+            Err(refused) => Err((refused, self.notices.remove(trap))),
+        }
+    }
+
+    /// Takes a trap back. What it would have done is to be dropped outside the lock.
+    pub(crate) fn disarm(&mut self, portal: PortalId, trap: TrapId) -> Option<Notice> {
+        self.engine.clear_trap(portal, trap);
+        self.notices.remove(trap)
     }
 }

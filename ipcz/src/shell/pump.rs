@@ -43,7 +43,7 @@ impl Shared {
         let name = format!("ipcz-{}", self.name);
         let thread = thread::Builder::new().name(name).spawn(move || {
             if let Some(pump) = shared.driver.pump() {
-                while shared.pump_once(pump, None).is_ok_and(|()| !shared.is_over()) {}
+                while shared.pump_once(pump).is_ok_and(|()| !shared.is_over()) {}
                 shared.callbacks.run();
             }
         })?;
@@ -55,17 +55,15 @@ impl Shared {
         self.look(|state| state.stopped && state.open_transports == 0)
     }
 
-    /// Runs what is due, then sleeps until something happens, or until `deadline`.
-    fn pump_once(self: &Arc<Self>, pump: &dyn Pump, deadline: Option<Instant>) -> io::Result<()> {
+    /// Runs what is due, then sleeps until something happens.
+    fn pump_once(self: &Arc<Self>, pump: &dyn Pump) -> io::Result<()> {
         self.callbacks.run();
-        let now = Instant::now();
-        let timeout = self.expire_links(now);
+        let timeout = self.expire_links(Instant::now());
         if self.is_over() {
             return Ok(());
         }
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
         let more = self.callbacks.is_due().then_some(Duration::ZERO);
-        let waited = pump.wait([timeout, left, more].into_iter().flatten().min());
+        let waited = pump.wait([timeout, more].into_iter().flatten().min());
         if waited.is_err() {
             // The wait itself cannot fail while the driver lives; without it nothing arrives.
             let peers = self.look(|state| state.links.keys().copied().collect::<Vec<_>>());
@@ -78,9 +76,11 @@ impl Shared {
     fn expire_links(&self, now: Instant) -> Option<Duration> {
         let (expired, next) = self.callbacks.expire(now);
         for link in expired {
-            if link.close_now() {
+            if link.has_unsent() {
+                // First: whoever waits for the last transport looks at it when that is closed.
                 self.look(|state| state.cut_short = true);
             }
+            link.close_now();
         }
         next.map(|until| until.saturating_duration_since(now))
     }

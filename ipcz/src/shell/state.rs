@@ -121,17 +121,15 @@ impl Shared {
 
     /// Runs one step: `input` under the lock, and what follows from it outside.
     pub(crate) fn step<R>(self: &Arc<Self>, input: impl FnOnce(&mut State) -> R) -> R {
-        let mut work = Work::default();
-        let result = {
-            let mut state = lock(&self.state);
-            let result = input(&mut state);
-            if state.engine.has_effects() {
-                let callbacks = self.driver.pump().map(|_| &self.callbacks);
-                state.collect(&mut work, callbacks);
-            }
-            result
-        };
-        self.perform(work);
+        let mut state = lock(&self.state);
+        let result = input(&mut state);
+        if state.engine.has_effects() {
+            let mut work = Work::default();
+            let callbacks = self.driver.pump().map(|_| &self.callbacks);
+            state.collect(&mut work, callbacks);
+            drop(state);
+            self.perform(work);
+        }
         result
     }
 

@@ -121,3 +121,25 @@ fn any_bytes_are_refused_or_understood_and_nothing_else() {
         }
     }
 }
+
+#[test]
+fn counts_that_would_overflow_are_refused() {
+    let link = LinkId(3);
+    let descriptor =
+        |next_in, next_out| Descriptor { link, secret: Secret(1), next_in, next_out, owner: true };
+    let parcel = |sequence, portals| Message::Parcel { link, sequence, payload: (), portals };
+    let refused = |message: &Message<()>| {
+        let kinds = match message {
+            Message::Parcel { portals, .. } => vec![HandleKind::Portal; portals.len()],
+            _ => Vec::new(),
+        };
+        decode(&encode(message, &kinds)).is_err()
+    };
+    for (count, expected) in [((1 << 62) - 1, false), (1 << 62, true), (u64::MAX, true)] {
+        assert_eq!(refused(&parcel(count, vec![])), expected);
+        assert_eq!(refused(&parcel(0, vec![descriptor(count, 0)])), expected);
+        assert_eq!(refused(&parcel(0, vec![descriptor(0, count)])), expected);
+        assert_eq!(refused(&Message::Route(link, RouteMessage::Closed(count))), expected);
+        assert_eq!(refused(&Message::Route(link, RouteMessage::Fin(count))), expected);
+    }
+}

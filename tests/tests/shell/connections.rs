@@ -24,8 +24,9 @@ fn a_refused_connection_closes_its_transport_under_no_lock() {
     let options = ConnectOptions::default();
     let connection = node.connect_transport(a, Relation::Client, &options).unwrap();
     // The other end of a connection of the same node: it hears of the end at once.
-    let error = node.connect_transport(b, Relation::Broker, &options).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::HasBroker);
+    let too_many = ConnectOptions::portals(1025);
+    let error = node.connect_transport(b, Relation::Client, &too_many).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooManyPortals);
     assert_eq!(connection.ended().unwrap().kind(), DisconnectKind::NodeLost);
 }
 

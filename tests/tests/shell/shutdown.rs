@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use ipcz::{
@@ -67,13 +67,19 @@ fn a_callback_may_shut_its_node_down() {
     let pair = nodes::sockets();
     let (near, far) = pair.portals();
     let (tell, told) = mpsc::channel();
-    let node = pair.client.clone();
-    let started = Instant::now();
-    let end = move |_| tell.send(node.shut_down(PATIENCE)).unwrap();
+    let (node, far) = (pair.client.clone(), Arc::new(far));
+    let last = Arc::clone(&far);
+    let end = move |_| {
+        // More than the socket takes: it leaves while the callback waits.
+        last.put(vec![0; 8 << 20]).unwrap();
+        tell.send(node.shut_down(PATIENCE)).unwrap();
+    };
     far.trap(new_parcel(), end).unwrap();
+    let started = Instant::now();
     near.put("end").unwrap();
     assert!(told.recv_timeout(2 * PATIENCE).unwrap());
     assert!(started.elapsed() < PATIENCE, "the pump waited for itself");
+    assert_eq!(near.recv_timeout(PATIENCE).unwrap().bytes().len(), 8 << 20);
     assert_eq!(near.recv_blocking().unwrap_err().kind(), DisconnectKind::PeerClosed);
 }
 
