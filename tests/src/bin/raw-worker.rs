@@ -1,6 +1,7 @@
 //! A program of several nodes, for tests with real processes and raw portals.
 //!
-//! `raw-worker broker` spawns two workers, gives each one end of a route, and waits to be killed.
+//! `raw-worker broker` spawns two workers, gives each one end of a route, says when it has no part in
+//! that any more, and waits to be killed.
 //! Without an argument it is a worker: it takes orders from its parent's portal.
 //!
 //! | order | what it does |
@@ -41,11 +42,21 @@ fn broker() -> Outcome {
     let program = std::env::current_exe()?;
     let first = node.spawn(Command::new(&program))?;
     let second = node.spawn(Command::new(&program))?;
+    for child in [&first, &second] {
+        // From here on, what is put leaves at once, and a portal in it leaves its proxy at once.
+        child.wait_connected(Duration::from_secs(10))?.ok_or("a worker does not say hello")?;
+    }
     let (left, right) = node.open_portals();
     let to_first = first.take_portal(0)?;
     let to_second = second.take_portal(0)?;
     to_first.put(Parcel::with_handles("ping", vec![Handle::from(left)]))?;
     to_second.put(Parcel::with_handles("pong", vec![Handle::from(right)]))?;
+    // Until here, a parcel may be on its way through this process: whoever takes that away cuts the
+    // route, even if both workers send on their own link already.
+    while node.topology().proxies > 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    println!("out of the way");
     // Whoever runs this kills it.
     let _ = to_first.recv_blocking();
     Ok(())
