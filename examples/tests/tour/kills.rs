@@ -12,7 +12,7 @@ use crate::files::{Folder, Seeded};
 use crate::run::{PATIENCE, PROMISE, Run, command, kill, run, until};
 
 /// How often each way to be killed is tried.
-const TRIES: u64 = 24;
+const TRIES: u64 = 16;
 /// What A prints last before it kills B, and first after.
 const BEFORE_B_IS_KILLED: &str = "There and back";
 const AFTER_B_IS_KILLED: &str = "A kills B";

@@ -36,7 +36,7 @@ fn one_of_each() -> Vec<Message<Vec<HandleKind>>> {
         Message::Parcel { link, sequence: 5, payload: handles, portals },
         Message::Parcel { link, sequence: 5, payload: Vec::new(), portals: Vec::new() },
         Message::Accept(Accept { key: KEY, link, secret: Secret(1) }),
-        Message::Route(link, RouteMessage::Closed(u64::MAX)),
+        Message::Route(link, RouteMessage::Closed((1 << 62) - 1)),
         Message::Route(link, RouteMessage::Fin(3)),
         Message::Route(link, RouteMessage::Yield),
         Message::Route(link, RouteMessage::Grant),

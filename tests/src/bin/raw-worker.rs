@@ -1,6 +1,7 @@
 //! A program of several nodes, for tests with real processes and raw portals.
 //!
-//! `raw-worker broker` spawns two workers, gives each one end of a route, and waits to be killed.
+//! `raw-worker broker` spawns two workers, gives each one end of a route, says when it has no part in
+//! that any more, and waits to be killed.
 //! Without an argument it is a worker: it takes orders from its parent's portal.
 //!
 //! | order | what it does |
@@ -42,11 +43,21 @@ fn broker() -> Outcome {
     let program = std::env::current_exe()?;
     let first = node.spawn(Command::new(&program))?;
     let second = node.spawn(Command::new(&program))?;
+    for child in [&first, &second] {
+        // From here on, what is put leaves at once, and a portal in it leaves its proxy at once.
+        child.wait_connected(Duration::from_secs(10))?.ok_or("a worker does not say hello")?;
+    }
     let (left, right) = node.open_portals();
     let to_first = first.take_portal(0)?;
     let to_second = second.take_portal(0)?;
     to_first.put(Parcel::with_handles("ping", vec![Handle::from(left)]))?;
     to_second.put(Parcel::with_handles("pong", vec![Handle::from(right)]))?;
+    // Until here, a parcel may be on its way through this process: whoever takes that away cuts the
+    // route, even if both workers send on their own link already.
+    while node.topology().proxies > 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    println!("out of the way");
     // Whoever runs this kills it.
     let _ = to_first.recv_blocking();
     Ok(())
@@ -71,7 +82,7 @@ fn worker() -> Outcome {
         let (text, mut handles) = order.into_parts();
         match (text.as_slice(), handles.pop()) {
             (b"ping", Some(Handle::Portal(portal))) => return ping(&parent, &portal),
-            (b"pong", Some(Handle::Portal(portal))) => return pong(&parent, &portal),
+            (b"pong", Some(Handle::Portal(portal))) => return pong(&portal),
             (b"spawn", Some(Handle::Portal(portal))) => children.push(spawn(&node, portal)?),
             (b"route", Some(Handle::Portal(portal))) => tell_route(&orders, portal)?,
             (_, last) => {
@@ -100,7 +111,12 @@ fn ping(parent: &Connection, portal: &Portal) -> Outcome {
         if back.bytes() != round.to_le_bytes() {
             return Err("an answer out of turn".into());
         }
-        told_link = told_link || tell_link(parent, portal);
+        let direct =
+            matches!(portal.route(), Route::Remote(name) if Some(name) != parent.peer_name());
+        if direct && !told_link {
+            told_link = true;
+            println!("linked");
+        }
         if let Some(why) = parent.ended() {
             if rounds_alone == 0 {
                 println!("broker lost: {why}");
@@ -115,24 +131,8 @@ fn ping(parent: &Connection, portal: &Portal) -> Outcome {
     Ok(())
 }
 
-/// Says whether a portal's route leads past the broker, and has left it for good: one route to the
-/// broker is left, the one that brings the orders.
-fn tell_link(parent: &Connection, portal: &Portal) -> bool {
-    let broker = parent.peer_name();
-    let topology = portal.node().topology();
-    let routes = topology.peers.iter().find(|peer| Some(peer.name) == broker);
-    let direct = matches!(portal.route(), Route::Remote(name) if Some(name) != broker)
-        && routes.is_some_and(|peer| peer.links == 1);
-    if direct {
-        println!("linked");
-    }
-    direct
-}
-
-fn pong(parent: &Connection, portal: &Portal) -> Outcome {
-    let mut told_link = false;
+fn pong(portal: &Portal) -> Outcome {
     loop {
-        told_link = told_link || tell_link(parent, portal);
         match portal.recv_timeout(Duration::from_secs(10)) {
             Ok(parcel) => portal.put(parcel)?,
             Err(TryRecvError::Disconnected(why)) => {

@@ -19,8 +19,8 @@ pub(crate) const ROLE: &str = "B";
 const CHUNK: usize = 64 * 1024;
 /// Often enough to look alive.
 const BETWEEN_REPORTS: Duration = Duration::from_millis(10);
-const BATCHES: usize = 10;
-pub(crate) const ROUNDS_PER_BATCH: usize = 100;
+const BATCHES: usize = 25;
+pub(crate) const ROUNDS_PER_BATCH: usize = 40;
 /// Of each way to talk to C.
 pub(crate) const ROUNDS: usize = BATCHES * ROUNDS_PER_BATCH;
 /// As long as a typed call is, roughly.

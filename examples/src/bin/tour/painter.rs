@@ -124,7 +124,8 @@ fn size(bytes: u64) -> String {
         1 => "1 byte".to_owned(),
         0..10_000 => format!("{bytes} bytes"),
         10_000..10_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+        10_000_000..10_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
     }
 }
 
@@ -139,4 +140,30 @@ fn echo(mut socket: UnixStream) {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bar_fits_a_terminal() {
+        for done in [0, 1, 9_999, 10_000, 999_999_999, 1 << 40, 1 << 46] {
+            for total in [None, Some(0), Some(1), Some(done), Some(1 << 40), Some(1 << 46)] {
+                let bar = bar(done, total);
+                assert!(bar.len() < 80, "{bar:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_bar_is_full_when_all_is_done() {
+        let full = format!("[{}]", "#".repeat(BAR));
+        assert!(bar(0, Some(0)).contains(&full));
+        assert!(bar(7, Some(7)).contains(&full));
+        // A file that grows while B reads it.
+        assert!(bar(8, Some(7)).contains(&full));
+        assert!(!bar(6, Some(7)).contains(&full));
+        assert!(!bar(u64::MAX - 1, Some(u64::MAX)).contains(&full));
+    }
 }

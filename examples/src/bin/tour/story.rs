@@ -25,12 +25,18 @@ pub(crate) fn tell(file: File, path: &Path, json: bool) -> Outcome<()> {
     let (counter, painter) = (b.connection.bootstrap()?, c.connection.bootstrap()?);
     let story = Story { node, b, c: Arc::clone(&c), counter, painter };
     let told = story.tell(&scene, file, path);
-    if told.as_ref().is_err_and(|failure| !failure.is_of_the_file()) {
-        // If a worker was lost, the watch over it knows best what there is to say. The other one must
-        // not end meanwhile, as it does when the story is dropped.
-        workers.wait_for_the_watch();
-    }
-    let report = told?;
+    let report = match told {
+        Ok(report) => report,
+        Err(failure) => {
+            if !failure.is_of_the_file() {
+                // If a worker was lost, the watch over it knows best what there is to say.
+                workers.wait_for_the_watch();
+            }
+            // Before the story, without which C would end by itself.
+            drop(workers);
+            return Err(failure);
+        }
+    };
     drop(story);
     // Nothing here holds on to C any more, which ends it.
     let last = c.exit_status();
