@@ -378,3 +378,25 @@ fn mutations_of_honest_traffic_harm_nobody_else() {
     println!("{ends:?}");
     assert!(ends.contains_key("Some(Violation) Some(Violation)"));
 }
+
+#[test]
+fn who_is_accused_reads_its_own_name() {
+    let broker = broker();
+    let (raw, connection) = Raw::client_of(&broker);
+    raw.say(nodes::hello(3));
+    raw.say(vec![0x24, 2]);
+    let why = connection.ended().unwrap();
+    assert_eq!((why.kind(), why.node()), (DisconnectKind::Violation, Some(broker.name())));
+}
+
+#[test]
+fn who_ends_a_connection_is_named_on_both_ends() {
+    let broker = broker();
+    let honest = Honest::client_of(&broker);
+    let ends = [&honest.0.to_client, &honest.0.to_broker];
+    ends[0].disconnect();
+    for end in ends {
+        let why = end.ended().unwrap();
+        assert_eq!((why.kind(), why.node()), (DisconnectKind::Shutdown, Some(broker.name())));
+    }
+}

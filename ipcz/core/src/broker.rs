@@ -201,7 +201,7 @@ impl<P: Payload> Engine<P> {
                     self.introduction_failed(node);
                 }
             }
-            NetworkMessage::Goodbye(kind) => self.lose(peer, kind),
+            NetworkMessage::Goodbye(kind) => self.handle_goodbye(peer, kind),
             NetworkMessage::Refer { .. }
             | NetworkMessage::Referred { .. }
             | NetworkMessage::ReferralRefused(_) => return self.handle_referral(peer, message),

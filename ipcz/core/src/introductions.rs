@@ -18,7 +18,7 @@ use crate::effect::Effect;
 use crate::engine::Engine;
 use crate::ids::{EndId, NodeName, PeerId, TransportId};
 use crate::limits;
-use crate::message::{CauseKind, Message, NetworkMessage, Payload, ProtocolViolation};
+use crate::message::{Cause, CauseKind, Message, NetworkMessage, Payload, ProtocolViolation};
 use crate::peer::{Expected, PeerKind, PeerState};
 
 /// The ends whose bypass waits for a connection, by the node it is to lead to.
@@ -149,7 +149,7 @@ impl<P: Payload> Engine<P> {
         }
         let waiting = self.wanted.0.remove(&node);
         if let Some(stale) = known {
-            self.lose(stale, CauseKind::NodeLost);
+            self.lose(stale, Cause { kind: CauseKind::NodeLost, node: Some(node) });
         }
         if let Some(waiting) = waiting {
             self.wanted.0.insert(node, waiting);

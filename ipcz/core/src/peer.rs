@@ -163,7 +163,8 @@ impl<P: Payload> Engine<P> {
 
     /// The connection to a peer has failed: its transport is closed.
     pub fn handle_lost(&mut self, peer: PeerId) {
-        self.lose(peer, CauseKind::NodeLost);
+        let node = self.peer_name(peer);
+        self.lose(peer, Cause { kind: CauseKind::NodeLost, node });
         self.settle();
     }
 
@@ -208,13 +209,28 @@ impl<P: Payload> Engine<P> {
         }
         let message = Message::Network(NetworkMessage::Goodbye(kind));
         self.effects.push_back(Effect::Send { peer, message });
-        self.lose(peer, kind);
+        // Who shuts down is the cause of it; of all else, the other one is.
+        let node = match kind {
+            CauseKind::Shutdown => Some(self.config.name),
+            _ => self.peer_name(peer),
+        };
+        self.lose(peer, Cause { kind, node });
+    }
+
+    /// A peer ends the connection, and says why.
+    pub(crate) fn handle_goodbye(&mut self, peer: PeerId, kind: CauseKind) {
+        let node = match kind {
+            CauseKind::Violation => Some(self.config.name),
+            _ => self.peer_name(peer),
+        };
+        self.lose(peer, Cause { kind, node });
     }
 
     /// Forgets a peer and cuts what passes over it.
-    pub(crate) fn lose(&mut self, id: PeerId, kind: CauseKind) {
-        let Some(peer) = self.peers.get(&id) else { return };
-        let cause = Cause { kind, node: peer.name };
+    pub(crate) fn lose(&mut self, id: PeerId, cause: Cause) {
+        if !self.peers.contains_key(&id) {
+            return;
+        }
         self.effects.push_back(Effect::Disconnect { peer: id, cause });
         self.break_links_of(id, cause);
         let Some(peer) = self.peers.remove(&id) else { return };
