@@ -17,6 +17,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// library, while it sends, so code that does not keep a handle it sent never meets an empty one.
 ///
 /// Can be used from several threads; a use that reads the descriptor and a send exclude each other.
+///
+/// ```
+/// # let (near, far) = ipcz::Node::broker()?.open_portals();
+/// use ipcz::{Handle, OsHandle, Parcel};
+/// use std::fs::File;
+/// use std::io::Read;
+///
+/// let file = File::open("Cargo.toml")?;
+/// near.put(Parcel::with_handles("a file", vec![Handle::from(OsHandle::from(file))]))?;
+///
+/// let (_, mut handles) = far.recv_blocking()?.into_parts();
+/// let Some(Handle::Os(handle)) = handles.pop() else { panic!("it was put") };
+/// let mut text = String::new();
+/// File::try_from(handle)?.read_to_string(&mut text)?;
+/// assert!(text.starts_with("[package]"));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 pub struct OsHandle {
     fd: Mutex<Option<OwnedFd>>,
 }
