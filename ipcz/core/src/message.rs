@@ -26,6 +26,8 @@ pub enum Message<P> {
         link: LinkId,
         /// Its number on the route.
         sequence: u64,
+        /// How many links between nodes it has travelled, this one included, if portals are in it.
+        hops: u16,
         /// What the application put.
         payload: P,
         /// The portals in it, in order.

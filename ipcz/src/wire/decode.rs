@@ -126,7 +126,8 @@ impl Reader<'_> {
     fn parcel(&mut self) -> Decoded<Message<Vec<HandleKind>>> {
         let link = self.link()?;
         let sequence = self.u64()?;
-        let count = self.u32()? as usize;
+        let count = usize::from(self.u16()?);
+        let hops = self.u16()?;
         if count > MAX_HANDLES {
             return Err(ProtocolViolation("too many handles in a parcel"));
         }
@@ -138,7 +139,7 @@ impl Reader<'_> {
         let payload = kinds.collect::<Decoded<Vec<_>>>()?;
         let portals = payload.iter().filter(|kind| **kind == HandleKind::Portal);
         let portals = portals.map(|_| self.descriptor()).collect::<Decoded<_>>()?;
-        Ok(Message::Parcel { link, sequence, payload, portals })
+        Ok(Message::Parcel { link, sequence, hops, payload, portals })
     }
 
     fn descriptor(&mut self) -> Decoded<Descriptor> {

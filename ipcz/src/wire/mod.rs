@@ -7,7 +7,7 @@
 //! | type | message | fields |
 //! | --- | --- | --- |
 //! | `01` | hello | version `u16`, flags `u8` (1 is broker, 2 wants broker), portals `u32`, features `u64`, max payload `u64`, name `u128`, secret `u128` |
-//! | `02` | parcel | link `u64`, sequence `u64`, handles `u32`, one `u8` for each handle (0 portal, 1 attachment), one descriptor for each portal |
+//! | `02` | parcel | link `u64`, sequence `u64`, handles `u16`, hops `u16` (0 without portals), one `u8` for each handle (0 portal, 1 attachment), one descriptor for each portal |
 //! | `03` | accept | key, link `u64`, secret `u128` |
 //! | `10` | closed | link `u64`, length `u64` |
 //! | `11` | fin | link `u64`, count `u64` |

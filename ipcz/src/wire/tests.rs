@@ -33,8 +33,8 @@ fn one_of_each() -> Vec<Message<Vec<HandleKind>>> {
     let portals = vec![descriptor(1), descriptor(2)];
     vec![
         Message::Hello(hello()),
-        Message::Parcel { link, sequence: 5, payload: handles, portals },
-        Message::Parcel { link, sequence: 5, payload: Vec::new(), portals: Vec::new() },
+        Message::Parcel { link, sequence: 5, hops: 9, payload: handles, portals },
+        Message::Parcel { link, sequence: 5, hops: 0, payload: Vec::new(), portals: Vec::new() },
         Message::Accept(Accept { key: KEY, link, secret: Secret(1) }),
         Message::Route(link, RouteMessage::Closed(u64::MAX)),
         Message::Route(link, RouteMessage::Fin(3)),

@@ -211,7 +211,7 @@ impl Scheduler {
         let mut moved = Vec::new();
         while moved.len() < many && !here.is_empty() {
             let ep = here.swap_remove(self.rng.below(here.len()));
-            if !world.model.would_swallow_itself(via, ep) {
+            if world.model.may_carry(via, ep) {
                 moved.push(ep);
             }
         }
