@@ -75,6 +75,10 @@ pub enum RouteMessage {
     Grant,
     /// "Connect to the end that this key names, in place of me."
     BypassMe(EndKey),
+    /// "Does this route have an end?" The token is the sender's own.
+    Probe(Secret),
+    /// "The route that asked this has one."
+    Answer(Secret),
     /// The route is cut.
     Disconnected(Cause),
 }

@@ -237,7 +237,7 @@ impl<P: Payload> Engine<P> {
         }
         end.received += 1;
         let towards = end.side.other();
-        if parcel.hops >= limits::MAX_PORTAL_HOPS && !parcel.portals.is_empty() {
+        if parcel.hops == limits::MAX_PORTAL_HOPS && !parcel.portals.is_empty() {
             self.doomed.extend(parcel.portals);
             self.break_here(router);
             return Ok(());

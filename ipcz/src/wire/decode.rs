@@ -80,7 +80,7 @@ impl Reader<'_> {
                 link: self.link()?,
                 secret: self.secret()?,
             }),
-            tag::CLOSED..=tag::DISCONNECTED => {
+            tag::CLOSED..=tag::ANSWER => {
                 let link = self.link()?;
                 Message::Route(link, self.route(tag)?)
             }
@@ -168,6 +168,8 @@ impl Reader<'_> {
             tag::YIELD => RouteMessage::Yield,
             tag::GRANT => RouteMessage::Grant,
             tag::BYPASS_ME => RouteMessage::BypassMe(self.key()?),
+            tag::PROBE => RouteMessage::Probe(self.secret()?),
+            tag::ANSWER => RouteMessage::Answer(self.secret()?),
             _ => RouteMessage::Disconnected(self.cause()?),
         })
     }

@@ -89,6 +89,8 @@ impl Writer {
             RouteMessage::Yield => (tag::YIELD, None),
             RouteMessage::Grant => (tag::GRANT, None),
             RouteMessage::BypassMe(_) => (tag::BYPASS_ME, None),
+            RouteMessage::Probe(_) => (tag::PROBE, None),
+            RouteMessage::Answer(_) => (tag::ANSWER, None),
             RouteMessage::Disconnected(_) => (tag::DISCONNECTED, None),
         };
         self.u8(tag);
@@ -98,6 +100,7 @@ impl Writer {
         }
         match message {
             RouteMessage::BypassMe(key) => self.key(key),
+            RouteMessage::Probe(token) | RouteMessage::Answer(token) => self.u128(token.0),
             RouteMessage::Disconnected(cause) => self.cause(cause),
             _ => {}
         }

@@ -41,6 +41,8 @@ fn one_of_each() -> Vec<Message<Vec<HandleKind>>> {
         Message::Route(link, RouteMessage::Yield),
         Message::Route(link, RouteMessage::Grant),
         Message::Route(link, RouteMessage::BypassMe(KEY)),
+        Message::Route(link, RouteMessage::Probe(Secret(12))),
+        Message::Route(link, RouteMessage::Answer(Secret(13))),
         Message::Route(link, cause(CauseKind::NodeLost, Some(node))),
         Message::Route(link, cause(CauseKind::RouteBroken, None)),
         Message::Network(NetworkMessage::RequestIntroduction(node)),

@@ -112,12 +112,14 @@ impl Forger<'_> {
 
     fn route_message(&mut self) -> RouteMessage {
         let number = self.rng.below(4) as u64;
-        match self.rng.below(12) {
+        match self.rng.below(14) {
             0 | 1 => RouteMessage::Closed(number),
             2 | 3 => RouteMessage::Fin(number),
             4 => RouteMessage::Yield,
             5 => RouteMessage::Grant,
             6..11 => RouteMessage::BypassMe(self.key()),
+            11 => RouteMessage::Probe(self.secret()),
+            12 => RouteMessage::Answer(self.secret()),
             _ => RouteMessage::Disconnected(Cause { kind: CauseKind::Violation, node: None }),
         }
     }
@@ -222,5 +224,8 @@ fn links_in(message: &Message<Tag>) -> Vec<LinkId> {
 fn secrets_in(message: &Message<Tag>) -> Vec<Secret> {
     let mut secrets: Vec<_> = ends_in(message).into_iter().map(|(_, secret)| secret).collect();
     secrets.extend(key_in(message).map(|key| key.secret));
+    if let Message::Route(_, RouteMessage::Probe(token) | RouteMessage::Answer(token)) = message {
+        secrets.push(*token);
+    }
     secrets
 }
