@@ -126,7 +126,7 @@ impl Portal {
         }
         let Apart { contents, portals } = apart;
         let ids = portals.iter().map(Self::id).collect();
-        let parcel = ipcz_core::Parcel { payload: contents, portals: ids };
+        let parcel = ipcz_core::Parcel::new(contents, ids);
         #[allow(clippy::result_large_err, reason = "the parcel comes back as it was, in place")]
         let put = self.shared().step(|state| state.engine.put(self.id(), parcel));
         match put {

@@ -159,7 +159,7 @@ fn a_parcel_on_the_link_of_a_portal_in_it() {
         let secret = Secret(7);
         let portal = Descriptor { link, secret, next_in: 1, next_out: 0, owner: true };
         let payload = Tag { from: u32::MAX, number: 0, size: 0 };
-        let parcel = Message::Parcel { link, sequence: 1, payload, portals: vec![portal] };
+        let parcel = Message::Parcel { link, sequence: 1, hops: 1, payload, portals: vec![portal] };
         hostile(&[connect(1, 0), forge(parcel)]);
     }
 }
@@ -185,6 +185,25 @@ fn ring() {
     // Both nodes merge the two routes that they have: nobody holds a portal of what remains.
     let connect = Step::Connect { node: 1, portals: [2, 2], first: 0 };
     plays(2, &[connect, Step::Merge { a: 0, b: 2 }, Step::Merge { a: 1, b: 3 }]);
+}
+
+/// Steps after which both portals of a route are at node 1, and the way between them leads over
+/// node 0 and back, for as long as nothing more is delivered.
+fn there_and_back() -> Vec<Step> {
+    let deliver = |side| Step::Deliver { conn: to_broker(1), side };
+    let carry = |via| Step::Put { via, size: 0, moved: vec![11] };
+    let mut steps = vec![Step::Connect { node: 1, portals: [2, 2], first: 0 }];
+    steps.extend([deliver(0), deliver(1), Step::Open { node: 1, first: 10 }]);
+    steps.extend([carry(1), deliver(0), Step::Get { at: 0 }]);
+    steps.extend([carry(2), deliver(1), Step::Get { at: 3 }]);
+    steps
+}
+
+#[test]
+fn a_portal_that_chases_itself() {
+    let mut steps = there_and_back();
+    steps.push(Step::Put { via: 10, size: 0, moved: vec![11] });
+    plays(2, &steps);
 }
 
 #[test]

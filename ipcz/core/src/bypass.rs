@@ -48,6 +48,9 @@ impl<P: Payload> Engine<P> {
             return self.break_here(id); // All that is left of a ring.
         }
         if self.ends[outer.0].owner && self.ends[inner.0].owner {
+            if router.probe().is_some() {
+                return;
+            }
             self.routers[id.0].committed = true;
             let target = self.key_beyond(outer);
             self.send(inner, RouteMessage::BypassMe(target));

@@ -172,6 +172,8 @@ impl<P: Payload> Engine<P> {
             RouteMessage::Yield => return self.receive_yield(end),
             RouteMessage::Grant => return self.receive_grant(end),
             RouteMessage::BypassMe(key) => return self.receive_bypass_me(end, key),
+            RouteMessage::Probe(token) => self.receive_probe(end, token),
+            RouteMessage::Answer(token) => self.receive_answer(end, token),
             RouteMessage::Disconnected(cause) => self.receive_disconnected(end, cause),
         }
         Ok(())

@@ -16,6 +16,7 @@
 //! | the end of routes and links | `closing` |
 //! | cut routes, lost nodes | `loss` |
 //! | two routes made one | `merge` |
+//! | routes without ends | `ring` |
 //! | connections | `peer` `connect` |
 //! | introductions | `introductions` `broker` `federation` `referral` |
 //! | notices to applications | `trap` |
@@ -45,6 +46,7 @@ mod parcels;
 mod peer;
 mod queue;
 mod referral;
+mod ring;
 mod router;
 mod secrets;
 mod slab;

@@ -4,7 +4,8 @@
 //! peer of a ──── a   b ──── peer of b        peer of a ──── proxy ──── peer of b
 //! ```
 //!
-//! The two terminals become one proxy, which is then bypassed like any other.
+//! The two terminals become one proxy, which is then bypassed like any other, once it knows that
+//! its route has ends (`ring`).
 
 use crate::end::Side;
 use crate::engine::Engine;
@@ -88,6 +89,7 @@ impl<P: Payload> Engine<P> {
         if self.routers.get(id.0).is_some_and(|router| router.ends().next().is_none()) {
             self.routers.remove(id.0);
         }
+        self.probe(id);
         self.evaluate(id);
     }
 

@@ -26,6 +26,8 @@ pub enum Message<P> {
         link: LinkId,
         /// Its number on the route.
         sequence: u64,
+        /// How many links between nodes it has travelled, this one included, if portals are in it.
+        hops: u16,
         /// What the application put.
         payload: P,
         /// The portals in it, in order.
@@ -73,6 +75,10 @@ pub enum RouteMessage {
     Grant,
     /// "Connect to the end that this key names, in place of me."
     BypassMe(EndKey),
+    /// "Does this route have an end?" The token is the sender's own.
+    Probe(Secret),
+    /// "The route that asked this has one."
+    Answer(Secret),
     /// The route is cut.
     Disconnected(Cause),
 }

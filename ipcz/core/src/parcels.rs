@@ -13,7 +13,7 @@ use crate::end::Side;
 use crate::engine::{Engine, Looped};
 use crate::ids::{EndId, LinkId, PeerId, PortalId, RouterId};
 use crate::limits;
-use crate::message::{Cause, CauseKind, Descriptor, Message, Payload, ProtocolViolation};
+use crate::message::{Cause, Descriptor, Message, Payload, ProtocolViolation};
 use crate::router::Role;
 use crate::trap::PortalStatus;
 
@@ -24,6 +24,17 @@ pub struct Parcel<P> {
     pub payload: P,
     /// The portals that travel with it. While the parcel waits, it owns them.
     pub portals: Vec<PortalId>,
+    /// How many links between nodes it has travelled, if portals are in it. [`Engine::put`] begins
+    /// anew.
+    pub hops: u16,
+}
+
+impl<P> Parcel<P> {
+    /// A parcel that has yet to be put.
+    #[must_use]
+    pub fn new(payload: P, portals: Vec<PortalId>) -> Self {
+        Self { payload, portals, hops: 0 }
+    }
 }
 
 /// Why a parcel was not taken.
@@ -72,11 +83,12 @@ impl<P: Payload> Engine<P> {
     pub fn put(
         &mut self,
         portal: PortalId,
-        parcel: Parcel<P>,
+        mut parcel: Parcel<P>,
     ) -> Result<(), (PutRefused, Parcel<P>)> {
         if let Err(refused) = self.check_put(portal, &parcel.portals) {
             return Err((refused, parcel));
         }
+        parcel.hops = 0;
         for &moved in &parcel.portals {
             // Whoever takes it from the parcel is another owner, on whichever node.
             self.spring_removed(moved);
@@ -175,9 +187,12 @@ impl<P: Payload> Engine<P> {
             return;
         }
         let (peer, link) = (from.peer, from.link);
-        let Parcel { payload, portals } = parcel;
+        let Parcel { payload, portals, mut hops } = parcel;
+        if !portals.is_empty() {
+            hops = hops.saturating_add(1);
+        }
         let portals = portals.into_iter().map(|portal| self.depart(peer, portal)).collect();
-        let message = Message::Parcel { link, sequence, payload, portals };
+        let message = Message::Parcel { link, sequence, hops, payload, portals };
         self.effects.push_back(Effect::Send { peer, message });
     }
 
@@ -187,14 +202,14 @@ impl<P: Payload> Engine<P> {
         peer: PeerId,
         link: LinkId,
         sequence: u64,
-        payload: P,
+        parcel: Parcel<P>,
         descriptors: &[Descriptor],
     ) -> Result<(), ProtocolViolation> {
         // First, or a portal could arrive in a parcel on its own link, and wait inside itself.
         let end = self.find_end(peer, link);
         let portals = self.arrive(peer, descriptors)?;
         match end {
-            Some(end) => self.receive_parcel(end, sequence, Parcel { payload, portals }),
+            Some(end) => self.receive_parcel(end, sequence, Parcel { portals, ..parcel }),
             None => {
                 self.doomed.extend(portals);
                 Ok(())
@@ -222,6 +237,11 @@ impl<P: Payload> Engine<P> {
         }
         end.received += 1;
         let towards = end.side.other();
+        if parcel.hops == limits::MAX_PORTAL_HOPS && !parcel.portals.is_empty() {
+            self.doomed.extend(parcel.portals);
+            self.break_here(router);
+            return Ok(());
+        }
         match self.routers[router.0].role {
             Role::Proxy => self.pass_on(router, towards, sequence, parcel),
             Role::Terminal => self.enqueue(router, sequence, parcel),
@@ -262,8 +282,7 @@ impl<P: Payload> Engine<P> {
         };
         if let Some(parcel) = refused {
             self.doomed.extend(parcel.portals);
-            let node = Some(self.config.name);
-            self.break_route(id, Cause { kind: CauseKind::RouteBroken, node });
+            self.break_here(id);
         } else {
             self.spring(id, true);
         }

@@ -7,6 +7,7 @@ use crate::engine::Engine;
 use crate::ids::{EndId, LinkId, NodeName, PeerId, PortalId, RouterId, Secret};
 use crate::limits;
 use crate::message::{Cause, CauseKind, Message, NetworkMessage, Payload, ProtocolViolation};
+use crate::parcels::Parcel;
 
 /// What this node takes the other one for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -142,8 +143,9 @@ impl<P: Payload> Engine<P> {
     fn dispatch(&mut self, peer: PeerId, message: Message<P>) -> Result<(), ProtocolViolation> {
         match message {
             Message::Hello(hello) => self.handle_hello(peer, &hello),
-            Message::Parcel { link, sequence, payload, portals } => {
-                self.handle_parcel(peer, link, sequence, payload, &portals)
+            Message::Parcel { link, sequence, hops, payload, portals } => {
+                let parcel = Parcel { payload, portals: Vec::new(), hops };
+                self.handle_parcel(peer, link, sequence, parcel, &portals)
             }
             Message::Route(link, message) => match self.find_end(peer, link) {
                 Some(end) => self.receive_route(end, message),

@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     fn parcel(number: u8) -> Parcel<Vec<u8>> {
-        Parcel { payload: vec![number; 3], portals: Vec::new() }
+        Parcel::new(vec![number; 3], Vec::new())
     }
 
     #[test]

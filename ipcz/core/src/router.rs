@@ -2,7 +2,7 @@
 
 use crate::count::Count;
 use crate::end::Side;
-use crate::ids::EndId;
+use crate::ids::{EndId, Secret};
 use crate::message::{Cause, Payload};
 use crate::queue::ParcelQueue;
 use crate::trap::{PortalStatus, Trap};
@@ -47,6 +47,7 @@ struct Rare {
     decaying: Vec<EndId>,
     broken: Option<Cause>,
     traps: Vec<Trap>,
+    probe: Option<Secret>,
 }
 
 impl<P: Payload> Router<P> {
@@ -96,6 +97,16 @@ impl<P: Payload> Router<P> {
         let cause = self.rare.as_mut()?.broken.take();
         self.tidy();
         cause
+    }
+
+    /// What this proxy has asked about its route, while it waits for the answer.
+    pub(crate) fn probe(&self) -> Option<Secret> {
+        self.rare.as_ref()?.probe
+    }
+
+    pub(crate) fn set_probe(&mut self, token: Option<Secret>) {
+        self.rare.get_or_insert_default().probe = token;
+        self.tidy();
     }
 
     pub(crate) fn has_traps(&self) -> bool {

@@ -187,9 +187,9 @@ fn into_message(frame: Frame) -> Incoming {
     let mut attachments = attachments.into_iter();
     let mut transport = None;
     let message = match wire::decode(&head)? {
-        Message::Parcel { link, sequence, payload, portals } => {
+        Message::Parcel { link, sequence, hops, payload, portals } => {
             let payload = contents(body, &payload, &mut attachments)?;
-            Message::Parcel { link, sequence, payload, portals }
+            Message::Parcel { link, sequence, hops, payload, portals }
         }
         _ if !body.is_empty() => return Err(ProtocolViolation("a payload without a parcel")),
         Message::Network(message) => {

@@ -89,7 +89,7 @@ impl Reader<'_> {
                 link: self.link()?,
                 secret: self.secret()?,
             }),
-            tag::CLOSED..=tag::DISCONNECTED => {
+            tag::CLOSED..=tag::ANSWER => {
                 let link = self.link()?;
                 Message::Route(link, self.route(tag)?)
             }
@@ -135,7 +135,8 @@ impl Reader<'_> {
     fn parcel(&mut self) -> Decoded<Message<Vec<HandleKind>>> {
         let link = self.link()?;
         let sequence = self.count()?;
-        let count = self.u32()? as usize;
+        let count = usize::from(self.u16()?);
+        let hops = self.u16()?;
         if count > MAX_HANDLES {
             return Err(ProtocolViolation("too many handles in a parcel"));
         }
@@ -147,7 +148,7 @@ impl Reader<'_> {
         let payload = kinds.collect::<Decoded<Vec<_>>>()?;
         let portals = payload.iter().filter(|kind| **kind == HandleKind::Portal);
         let portals = portals.map(|_| self.descriptor()).collect::<Decoded<_>>()?;
-        Ok(Message::Parcel { link, sequence, payload, portals })
+        Ok(Message::Parcel { link, sequence, hops, payload, portals })
     }
 
     fn descriptor(&mut self) -> Decoded<Descriptor> {
@@ -176,6 +177,8 @@ impl Reader<'_> {
             tag::YIELD => RouteMessage::Yield,
             tag::GRANT => RouteMessage::Grant,
             tag::BYPASS_ME => RouteMessage::BypassMe(self.key()?),
+            tag::PROBE => RouteMessage::Probe(self.secret()?),
+            tag::ANSWER => RouteMessage::Answer(self.secret()?),
             _ => RouteMessage::Disconnected(self.cause()?),
         })
     }

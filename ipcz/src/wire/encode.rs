@@ -12,8 +12,8 @@ pub(crate) fn encode<P>(message: &Message<P>, handles: &[HandleKind]) -> Vec<u8>
     let mut out = Writer(Vec::with_capacity(64));
     match message {
         Message::Hello(hello) => out.hello(hello),
-        Message::Parcel { link, sequence, portals, .. } => {
-            out.parcel(*link, *sequence, portals, handles);
+        Message::Parcel { link, sequence, hops, portals, .. } => {
+            out.parcel((*link, *sequence, *hops), portals, handles);
         }
         Message::Route(link, message) => out.route(*link, message),
         Message::Accept(accept) => out.accept(accept),
@@ -60,15 +60,15 @@ impl Writer {
 
     fn parcel(
         &mut self,
-        link: LinkId,
-        sequence: u64,
+        (link, sequence, hops): (LinkId, u64, u16),
         portals: &[Descriptor],
         handles: &[HandleKind],
     ) {
         self.u8(tag::PARCEL);
         self.u64(link.0);
         self.u64(sequence);
-        self.u32(handles.len() as u32);
+        self.u16(handles.len() as u16);
+        self.u16(hops);
         self.0.extend(handles.iter().map(|handle| match handle {
             HandleKind::Portal => 0,
             HandleKind::Attachment => 1,
@@ -89,6 +89,8 @@ impl Writer {
             RouteMessage::Yield => (tag::YIELD, None),
             RouteMessage::Grant => (tag::GRANT, None),
             RouteMessage::BypassMe(_) => (tag::BYPASS_ME, None),
+            RouteMessage::Probe(_) => (tag::PROBE, None),
+            RouteMessage::Answer(_) => (tag::ANSWER, None),
             RouteMessage::Disconnected(_) => (tag::DISCONNECTED, None),
         };
         self.u8(tag);
@@ -98,6 +100,7 @@ impl Writer {
         }
         match message {
             RouteMessage::BypassMe(key) => self.key(key),
+            RouteMessage::Probe(token) | RouteMessage::Answer(token) => self.u128(token.0),
             RouteMessage::Disconnected(cause) => self.cause(cause),
             _ => {}
         }

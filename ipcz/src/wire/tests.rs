@@ -33,14 +33,16 @@ fn one_of_each() -> Vec<Message<Vec<HandleKind>>> {
     let portals = vec![descriptor(1), descriptor(2)];
     vec![
         Message::Hello(hello()),
-        Message::Parcel { link, sequence: 5, payload: handles, portals },
-        Message::Parcel { link, sequence: 5, payload: Vec::new(), portals: Vec::new() },
+        Message::Parcel { link, sequence: 5, hops: 9, payload: handles, portals },
+        Message::Parcel { link, sequence: 5, hops: 0, payload: Vec::new(), portals: Vec::new() },
         Message::Accept(Accept { key: KEY, link, secret: Secret(1) }),
         Message::Route(link, RouteMessage::Closed((1 << 62) - 1)),
         Message::Route(link, RouteMessage::Fin(3)),
         Message::Route(link, RouteMessage::Yield),
         Message::Route(link, RouteMessage::Grant),
         Message::Route(link, RouteMessage::BypassMe(KEY)),
+        Message::Route(link, RouteMessage::Probe(Secret(12))),
+        Message::Route(link, RouteMessage::Answer(Secret(13))),
         Message::Route(link, cause(CauseKind::NodeLost, Some(node))),
         Message::Route(link, cause(CauseKind::RouteBroken, None)),
         Message::Network(NetworkMessage::RequestIntroduction(node)),

@@ -1,8 +1,8 @@
 //! What applications do with portals.
 
 use ipcz_core::{
-    GetRefused, MergeRefused, Parcel, PortalId, PutRefused, TrapConditions, TrapEvent, TrapId,
-    TrapRefused,
+    GetRefused, MergeRefused, Message, Parcel, PortalId, PutRefused, TrapConditions, TrapEvent,
+    TrapId, TrapRefused,
 };
 
 use super::model::{Armed, Ep, Place, Tag};
@@ -34,13 +34,13 @@ impl World {
         for &ep in moved {
             let here = self.model.held(ep).filter(|&(at, _)| at == node && ep != via);
             let Some((_, id)) = here else { return Ok(false) };
-            if self.model.would_swallow_itself(via, ep) {
+            if !self.model.may_carry(via, ep) {
                 return Ok(false);
             }
             portals.push(id);
         }
         let number = self.model.eps[&via].sent.len() as u32;
-        let parcel = Parcel { payload: Tag { from: via, number, size }, portals };
+        let parcel = Parcel::new(Tag { from: via, number, size }, portals);
         match self.engine(node).put(portal, parcel.clone()) {
             Ok(()) => self.sent(via, moved),
             Err((_, back)) if back != parcel => {
@@ -49,7 +49,7 @@ impl World {
                     format!("p{via}"),
                 ));
             }
-            Err((refused, _)) => self.check_put_refused(via, refused)?,
+            Err((refused, _)) => self.check_put_refused(via, moved, refused)?,
         }
         self.done(node)
     }
@@ -58,7 +58,10 @@ impl World {
         let Some(endpoint) = self.model.eps.get_mut(&via) else { return };
         endpoint.sent.push(moved.to_vec());
         let tainted = endpoint.tainted;
-        let lost = self.model.is_gone(self.model.peer(via));
+        let peer = endpoint.peer;
+        let own = moved.contains(&peer);
+        endpoint.own |= own;
+        let lost = self.model.is_gone(peer) || own;
         for &ep in moved {
             self.model.set_place(ep, Place::Travelling(via));
             if tainted {
@@ -70,10 +73,26 @@ impl World {
         }
     }
 
-    fn check_put_refused(&self, via: Ep, refused: PutRefused) -> Result<(), Violation> {
+    /// Makes a parcel that will travel for ever as old as if it had, within a few hops.
+    pub(super) fn age(&self, message: &mut Message<Tag>) {
+        if let Message::Parcel { payload, hops, .. } = message
+            && self.model.eps.get(&payload.from).is_some_and(|endpoint| endpoint.own)
+        {
+            *hops = hops.saturating_mul(6);
+        }
+    }
+
+    fn check_put_refused(
+        &self,
+        via: Ep,
+        moved: &[Ep],
+        refused: PutRefused,
+    ) -> Result<(), Violation> {
+        let own = moved.contains(&self.model.peer(via));
         let peer = &self.model.eps[&self.model.peer(via)];
         let excused = match refused {
             PutRefused::PeerClosed => !matches!(peer.place, Place::Held(..)),
+            PutRefused::OwnRoute { .. } => own,
             PutRefused::Disconnected(_) => true, // `check_node` looks at who may be cut.
             _ => false,
         };

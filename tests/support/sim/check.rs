@@ -49,7 +49,7 @@ impl World {
             return Ok(());
         }
         let cut = engine.cause(portal);
-        if let Some(cause) = cut.filter(|_| !self.troubles.lost) {
+        if let Some(cause) = cut.filter(|_| !self.troubles.lost && !endpoint.own) {
             return broken("routes are cut by losses only", format!("p{ep}: {cause:?}"));
         }
         let seen = endpoint.taken as usize + status.num_parcels;

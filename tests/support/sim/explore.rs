@@ -50,6 +50,20 @@ pub const PLOTS: &[Plot] = &[
     quick("two routes are joined", &[&["J"], &["P0"], &["P1"]]),
     quick("two routes are joined, one end moves", &[&["J"], &["M(0,1)"]]),
     quick("two routes are joined, one end is closed", &[&["J"], &["P0", "C(0)"], &["P1"]]),
+    quick("the ends of a route are joined", &[&["M(0,1)", "R"]]),
+    quick(
+        "the ends of a route meet at a third node and are joined",
+        &[&["M(0,2)", "R"], &["M(1,2)"]],
+    ),
+    quick("two routes are joined, then their ends", &[&["J"], &["M(0,1)", "R"]]),
+    slow(
+        "the ends of a route are joined, a node crashes",
+        &[&["M(0,2)", "M(0,1)", "R"], &["X(2)"]],
+    ),
+    slow(
+        "two routes are joined, then their ends at a third node",
+        &[&["J"], &["M(0,0)", "R"], &["M(1,0)"]],
+    ),
     slow("two routes are joined, both ends move", &[&["J"], &["M(0,1)"], &["M(1,2)"]]),
     slow("two routes are joined, one moves, one is closed", &[&["J"], &["M(0,1)"], &["C(1)"]]),
     slow("two routes are joined, a node crashes", &[&["J"], &["M(0,1)"], &["X(2)"]]),

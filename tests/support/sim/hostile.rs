@@ -93,13 +93,13 @@ impl Forger<'_> {
     /// A message that was seen before, on another link or with one thing changed.
     fn changed(&mut self, known: Option<Message<Tag>>) -> Message<Tag> {
         match known {
-            Some(Message::Parcel { link, sequence, payload, mut portals }) => {
+            Some(Message::Parcel { link, sequence, hops, payload, mut portals }) => {
                 if let Some(last) = portals.last_mut() {
                     last.link = self.link();
                 }
                 let link = if self.rng.chance(50) { self.link() } else { link };
                 let sequence = sequence.wrapping_add(self.rng.below(3) as u64);
-                Message::Parcel { link, sequence, payload, portals }
+                Message::Parcel { link, sequence, hops, payload, portals }
             }
             Some(Message::Route(_, message)) => Message::Route(self.link(), message),
             Some(Message::Accept(mut accept)) => {
@@ -112,12 +112,14 @@ impl Forger<'_> {
 
     fn route_message(&mut self) -> RouteMessage {
         let number = self.rng.below(4) as u64;
-        match self.rng.below(12) {
+        match self.rng.below(14) {
             0 | 1 => RouteMessage::Closed(number),
             2 | 3 => RouteMessage::Fin(number),
             4 => RouteMessage::Yield,
             5 => RouteMessage::Grant,
             6..11 => RouteMessage::BypassMe(self.key()),
+            11 => RouteMessage::Probe(self.secret()),
+            12 => RouteMessage::Answer(self.secret()),
             _ => RouteMessage::Disconnected(Cause { kind: CauseKind::Violation, node: None }),
         }
     }
@@ -136,7 +138,9 @@ impl Forger<'_> {
     fn parcel(&mut self) -> Message<Tag> {
         let payload = Tag { from: u32::MAX, number: 0, size: 3 };
         let portals = (0..self.rng.below(4)).map(|_| self.descriptor()).collect();
-        Message::Parcel { link: self.link(), sequence: self.rng.below(5) as u64, payload, portals }
+        let sequence = self.rng.below(5) as u64;
+        let hops = if self.rng.chance(5) { u16::MAX } else { 1 };
+        Message::Parcel { link: self.link(), sequence, hops, payload, portals }
     }
 
     fn descriptor(&mut self) -> Descriptor {
@@ -220,5 +224,8 @@ fn links_in(message: &Message<Tag>) -> Vec<LinkId> {
 fn secrets_in(message: &Message<Tag>) -> Vec<Secret> {
     let mut secrets: Vec<_> = ends_in(message).into_iter().map(|(_, secret)| secret).collect();
     secrets.extend(key_in(message).map(|key| key.secret));
+    if let Message::Route(_, RouteMessage::Probe(token) | RouteMessage::Answer(token)) = message {
+        secrets.push(*token);
+    }
     secrets
 }

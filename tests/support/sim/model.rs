@@ -47,6 +47,8 @@ pub(super) struct Endpoint {
     pub(super) taken: u32,
     /// Whether a hostile node could ever touch the route.
     pub(super) tainted: bool,
+    /// Whether its peer was put into it: sooner or later the route is cut.
+    pub(super) own: bool,
 }
 
 /// A trap that has not fired.
@@ -75,7 +77,8 @@ impl Model {
         for (index, place) in places.into_iter().enumerate() {
             let ep = first + index as Ep;
             let peer = first + (1 - index as Ep);
-            let endpoint = Endpoint { peer, place, sent: Vec::new(), taken: 0, tainted: false };
+            let endpoint =
+                Endpoint { peer, place, sent: Vec::new(), taken: 0, tainted: false, own: false };
             self.eps.insert(ep, endpoint);
             self.set_place(ep, place);
         }
@@ -118,7 +121,8 @@ impl Model {
             self.set_place(ep, Place::Gone);
             let endpoint = &self.eps[&ep];
             let unread = self.eps[&endpoint.peer].sent.iter().skip(endpoint.taken as usize);
-            todo.extend(unread.flatten());
+            // A portal may be in a parcel on its own way.
+            todo.extend(unread.flatten().filter(|ep| !self.is_gone(**ep)));
         }
     }
 
@@ -143,6 +147,11 @@ impl Model {
             }
         }
         true
+    }
+
+    /// Whether `moved` may be put into `via`. Its own peer may: the route is cut once that shows.
+    pub(super) fn may_carry(&self, via: Ep, moved: Ep) -> bool {
+        self.peer(via) == moved || !self.would_swallow_itself(via, moved)
     }
 
     /// Makes the peers of two portals each other's peers.

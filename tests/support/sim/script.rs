@@ -3,7 +3,8 @@
 //! The notation is that of the design notes. There are three nodes, 0 to 2, all connected to each
 //! other, and a route with endpoint 0 at node 0 and endpoint 1 at node 1. `M(e,n)` moves endpoint e
 //! to node n, `Dab` delivers one packet from a to b, `Pe` puts a parcel into endpoint e, `C(e)`
-//! closes it, `X(n)` crashes a node, `J` joins two routes that are one from then on.
+//! closes it, `X(n)` crashes a node, `J` joins two routes that are one from then on,
+//! `R` the two ends of one.
 
 use super::conn::ConnId;
 use super::model::Ep;
@@ -144,6 +145,10 @@ impl Stage {
                 }
                 ("J", &[]) => {
                     let [a, b] = self.seam.unwrap_or_default();
+                    self.world.apply(&Step::Merge { a, b })?;
+                }
+                ("R", &[]) => {
+                    let [a, b] = self.ends;
                     self.world.apply(&Step::Merge { a, b })?;
                 }
                 ("X", &[node]) => {

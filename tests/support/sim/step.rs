@@ -109,7 +109,8 @@ impl World {
                 self.close_end(id, side);
                 self.engine(node).handle_lost(peer);
             }
-            Some(Packet::Message(message)) => {
+            Some(Packet::Message(mut message)) => {
+                self.age(&mut message);
                 let sender = id.nodes[1 - side];
                 self.overhear(node, &message);
                 let result = self.engine(node).handle_message(peer, message.clone());
