@@ -129,7 +129,8 @@ fn counts_that_would_overflow_are_refused() {
     let link = LinkId(3);
     let descriptor =
         |next_in, next_out| Descriptor { link, secret: Secret(1), next_in, next_out, owner: true };
-    let parcel = |sequence, portals| Message::Parcel { link, sequence, payload: (), portals };
+    let parcel =
+        |sequence, portals| Message::Parcel { link, sequence, hops: 0, payload: (), portals };
     let refused = |message: &Message<()>| {
         let kinds = match message {
             Message::Parcel { portals, .. } => vec![HandleKind::Portal; portals.len()],
