@@ -132,7 +132,8 @@ pub enum PutErrorKind {
     },
     /// The parcel has more handles than the 4096 that one may have.
     TooManyHandles,
-    /// The parcel has more data than the 256 MiB that one may have.
+    /// The parcel has more data than the 256 MiB that one may have, or than the node at the other end
+    /// of the portal's link takes.
     TooLarge,
 }
 

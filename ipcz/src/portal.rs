@@ -358,6 +358,7 @@ impl Portal {
                 PutErrorKind::OwnRoute { index: apart.place_of(index) }
             }
             PutRefused::TooManyPortals => PutErrorKind::TooManyHandles,
+            PutRefused::TooLarge => PutErrorKind::TooLarge,
         }
     }
 

@@ -400,3 +400,18 @@ fn who_ends_a_connection_is_named_on_both_ends() {
         assert_eq!((why.kind(), why.node()), (DisconnectKind::Shutdown, Some(broker.name())));
     }
 }
+
+#[test]
+fn a_node_is_sent_no_more_than_it_said_it_takes() {
+    let broker = broker();
+    let (raw, connection) = Raw::client_of(&broker);
+    let mut modest = nodes::hello(3);
+    modest[16..24].copy_from_slice(&10_u64.to_le_bytes());
+    raw.say(modest);
+    let portal = connection.take_portal(0).unwrap();
+    portal.put([7; 10].as_slice()).unwrap();
+    let refused = portal.put([7; 11].as_slice()).unwrap_err();
+    assert_eq!(refused.kind(), ipcz::PutErrorKind::TooLarge);
+    assert_eq!(refused.into_parcel().bytes().len(), 11);
+    assert!(portal.put("fits").is_ok() && connection.ended().is_none());
+}

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::effect::{Effect, Introduction, Pairing};
+use crate::effect::{Effect, Introduction, Pairing, Party};
 use crate::engine::Engine;
 use crate::ids::{NodeName, PeerId, TransportId};
 use crate::message::{NetworkMessage, Payload, ProtocolViolation};
@@ -15,14 +15,6 @@ use crate::peer::PeerKind;
 
 /// Two names, the lesser first.
 type Pair = (NodeName, NodeName);
-
-/// One of two nodes that are being introduced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Party {
-    pub(crate) name: NodeName,
-    /// The node itself, or its broker, or this node if it is the party.
-    pub(crate) via: PeerId,
-}
 
 /// The introductions that this broker makes and that both nodes have yet to acknowledge.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

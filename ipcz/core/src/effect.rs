@@ -1,9 +1,8 @@
 //! What the engine asks of its embedder.
 
-use crate::broker::Party;
 use crate::ids::{NodeName, PeerId, TransportId, TrapId};
 use crate::message::{Cause, Message};
-use crate::trap::TrapEvent;
+use crate::status::TrapEvent;
 
 /// Something to do, in the order in which the engine gives it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -68,4 +67,12 @@ impl Introduction {
     pub fn names(&self) -> [NodeName; 2] {
         [self.first.name, self.second.name]
     }
+}
+
+/// One of two nodes that are being introduced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Party {
+    pub(crate) name: NodeName,
+    /// The node itself, or its broker, or this node if it is the party.
+    pub(crate) via: PeerId,
 }

@@ -10,7 +10,7 @@ use crate::ids::{EndId, LinkId, NodeName, PeerId, PortalId, RouterId, Secret};
 use crate::introductions::Wanted;
 use crate::message::{EndKey, Payload, RouteMessage};
 use crate::moves::Unread;
-use crate::parcels::Parcel;
+use crate::parcel::Parcel;
 use crate::peer::Peer;
 use crate::referral::Heirs;
 use crate::router::Router;

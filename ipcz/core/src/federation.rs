@@ -12,8 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::broker::Party;
-use crate::effect::Effect;
+use crate::effect::{Effect, Party};
 use crate::engine::Engine;
 use crate::ids::{NodeName, PeerId};
 use crate::limits;
@@ -23,7 +22,7 @@ use crate::peer::PeerKind;
 /// What this broker has asked others, and does for them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Federation {
-    /// Nodes that are looked for, on whose behalf, and the brokers that have yet to answer.
+    /// Who looks for which node, and the brokers that have yet to answer.
     searches: BTreeMap<(NodeName, NodeName), BTreeSet<PeerId>>,
     /// Introductions that were passed on to a client, and to which node, with the broker that made
     /// them and waits to hear that they arrived.
@@ -39,12 +38,14 @@ impl Federation {
 impl<P: Payload> Engine<P> {
     /// Looks for a node among the other brokers' clients, to introduce `seeker` to it.
     pub(crate) fn search(&mut self, node: NodeName, seeker: NodeName) {
-        let key = (node, seeker);
+        let key = (seeker, node);
         if self.federation.searches.contains_key(&key) {
             return;
         }
         let brokers: BTreeSet<_> = self.other_brokers().collect();
-        let room = self.federation.searches.len() < limits::MAX_PENDING_INTRODUCTIONS;
+        // Each node has its own share: one that asks for everybody leaves the others theirs.
+        let own = (seeker, NodeName(0))..=(seeker, NodeName(u128::MAX));
+        let room = self.federation.searches.range(own).count() < limits::MAX_PENDING_INTRODUCTIONS;
         if brokers.is_empty() || !room {
             self.refuse_seeker(node, seeker);
             return;
@@ -122,7 +123,7 @@ impl<P: Payload> Engine<P> {
     }
 
     fn handle_located(&mut self, from: PeerId, node: NodeName, seeker: NodeName, found: bool) {
-        let key = (node, seeker);
+        let key = (seeker, node);
         let Some(waiting) = self.federation.searches.get_mut(&key) else { return };
         if !waiting.remove(&from) {
             return;
@@ -164,7 +165,7 @@ impl<P: Payload> Engine<P> {
     /// A peer is gone: whoever waits for an answer of it gets one.
     pub(crate) fn forget_federal(&mut self, lost: PeerId, name: Option<NodeName>) {
         let mut unanswered = Vec::new();
-        self.federation.searches.retain(|&(node, seeker), waiting| {
+        self.federation.searches.retain(|&(seeker, node), waiting| {
             if Some(seeker) == name {
                 return false;
             }

@@ -42,6 +42,7 @@ mod loss;
 mod merge;
 mod message;
 mod moves;
+mod parcel;
 mod parcels;
 mod peer;
 mod queue;
@@ -50,6 +51,7 @@ mod ring;
 mod router;
 mod secrets;
 mod slab;
+mod status;
 mod topology;
 mod trap;
 
@@ -62,6 +64,8 @@ pub use message::{
     Accept, Cause, CauseKind, Descriptor, EndKey, Hello, Message, NetworkMessage, Payload,
     ProtocolViolation, RouteMessage,
 };
-pub use parcels::{GetRefused, Parcel, PutRefused};
+pub use parcel::Parcel;
+pub use parcels::{GetRefused, PutRefused};
+pub use status::{PortalStatus, TrapConditions, TrapEvent, TrapFlags};
 pub use topology::{Counts, PeerInfo, Route, Topology};
-pub use trap::{PortalStatus, TrapConditions, TrapEvent, TrapFlags, TrapRefused};
+pub use trap::TrapRefused;

@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::ids::{EndId, PeerId, PortalId, RouterId};
 use crate::limits;
 use crate::message::{Cause, Descriptor, Payload, ProtocolViolation, RouteMessage};
-use crate::parcels::Parcel;
+use crate::parcel::Parcel;
 use crate::router::{Role, Router};
 
 /// What a portal had not read when it left, to be sent after it.

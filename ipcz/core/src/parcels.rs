@@ -14,28 +14,9 @@ use crate::engine::{Engine, Looped};
 use crate::ids::{EndId, LinkId, PeerId, PortalId, RouterId};
 use crate::limits;
 use crate::message::{Cause, Descriptor, Message, Payload, ProtocolViolation};
+use crate::parcel::Parcel;
 use crate::router::Role;
-use crate::trap::PortalStatus;
-
-/// What is put into one portal and comes out of its peer.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Parcel<P> {
-    /// What the application put.
-    pub payload: P,
-    /// The portals that travel with it. While the parcel waits, it owns them.
-    pub portals: Vec<PortalId>,
-    /// How many links between nodes it has travelled, if portals are in it. [`Engine::put`] begins
-    /// anew.
-    pub hops: u16,
-}
-
-impl<P> Parcel<P> {
-    /// A parcel that has yet to be put.
-    #[must_use]
-    pub fn new(payload: P, portals: Vec<PortalId>) -> Self {
-        Self { payload, portals, hops: 0 }
-    }
-}
+use crate::status::PortalStatus;
 
 /// Why a parcel was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +41,8 @@ pub enum PutRefused {
     },
     /// There are more portals than [`limits::MAX_PORTALS_PER_PARCEL`].
     TooManyPortals,
+    /// The payload is larger than the node that it would go to takes.
+    TooLarge,
 }
 
 /// Why no parcel was given.
@@ -87,6 +70,9 @@ impl<P: Payload> Engine<P> {
     ) -> Result<(), (PutRefused, Parcel<P>)> {
         if let Err(refused) = self.check_put(portal, &parcel.portals) {
             return Err((refused, parcel));
+        }
+        if !self.next_takes(portal, &parcel.payload) {
+            return Err((PutRefused::TooLarge, parcel));
         }
         parcel.hops = 0;
         for &moved in &parcel.portals {
@@ -136,6 +122,12 @@ impl<P: Payload> Engine<P> {
         Ok(())
     }
 
+    /// Whether the node that a portal's link leads to takes payloads of this size.
+    fn next_takes(&self, portal: PortalId, payload: &P) -> bool {
+        let end = self.routers.get(portal.0).and_then(|router| router.side(Side::Outer).primary);
+        end.is_none_or(|end| self.takes(self.ends[end.0].peer, payload))
+    }
+
     /// Takes the next parcel, and the portals in it.
     ///
     /// # Errors
@@ -183,10 +175,14 @@ impl<P: Payload> Engine<P> {
         let from = &mut self.ends[end.0];
         from.sent += 1;
         if let Some(to) = from.twin() {
-            self.loopback.push_back(Looped::Parcel { to, sequence, parcel });
-            return;
+            return self.transmit_here(to, sequence, parcel);
         }
         let (peer, link) = (from.peer, from.link);
+        if !self.takes(peer, &parcel.payload) {
+            self.doomed.extend(parcel.portals);
+            let (router, _) = self.place(end);
+            return self.break_here(router);
+        }
         let Parcel { payload, portals, mut hops } = parcel;
         if !portals.is_empty() {
             hops = hops.saturating_add(1);
@@ -194,6 +190,24 @@ impl<P: Payload> Engine<P> {
         let portals = portals.into_iter().map(|portal| self.depart(peer, portal)).collect();
         let message = Message::Parcel { link, sequence, hops, payload, portals };
         self.effects.push_back(Effect::Send { peer, message });
+    }
+
+    /// Sends a parcel on a link that stays on this node. A terminal has it at once if nothing that
+    /// was sent before is under way; what would pass it on has to wait its turn.
+    fn transmit_here(&mut self, to: EndId, sequence: u64, parcel: Parcel<P>) {
+        let router = self.ends.get(to.0).and_then(|end| end.router);
+        let router = router.and_then(|router| self.routers.get(router.0));
+        if self.loopback.is_empty() && router.is_some_and(|router| !router.is_proxy()) {
+            let result = self.receive_parcel(to, sequence, parcel);
+            debug_assert_eq!(result, Ok(()));
+        } else {
+            self.loopback.push_back(Looped::Parcel { to, sequence, parcel });
+        }
+    }
+
+    /// Whether a peer takes payloads of this size.
+    fn takes(&self, peer: PeerId, payload: &P) -> bool {
+        self.max_payload_of(peer).is_none_or(|max| payload.num_bytes() as u64 <= max)
     }
 
     /// Takes a parcel from another node. Its portals exist from now on, whatever becomes of it.

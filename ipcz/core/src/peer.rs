@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::ids::{EndId, LinkId, NodeName, PeerId, PortalId, RouterId, Secret};
 use crate::limits;
 use crate::message::{Cause, CauseKind, Message, NetworkMessage, Payload, ProtocolViolation};
-use crate::parcels::Parcel;
+use crate::parcel::Parcel;
 
 /// What this node takes the other one for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::message::Payload;
-use crate::parcels::Parcel;
+use crate::parcel::Parcel;
 
 /// Parcels by sequence number: those in order stand ready, those ahead of a gap wait apart.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

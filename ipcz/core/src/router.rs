@@ -5,7 +5,7 @@ use crate::end::Side;
 use crate::ids::{EndId, Secret};
 use crate::message::{Cause, Payload};
 use crate::queue::ParcelQueue;
-use crate::trap::{PortalStatus, Trap};
+use crate::status::{PortalStatus, Trap};
 
 /// Whether a router ends its route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

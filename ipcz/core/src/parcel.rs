@@ -1,0 +1,23 @@
+//! A parcel: what travels through portals, as the engine sees it.
+
+use crate::ids::PortalId;
+
+/// What is put into one portal and comes out of its peer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Parcel<P> {
+    /// What the application put.
+    pub payload: P,
+    /// The portals that travel with it. While the parcel waits, it owns them.
+    pub portals: Vec<PortalId>,
+    /// How many links between nodes it has travelled, if portals are in it. [`Engine::put`] begins
+    /// anew.
+    pub hops: u16,
+}
+
+impl<P> Parcel<P> {
+    /// A parcel that has yet to be put.
+    #[must_use]
+    pub fn new(payload: P, portals: Vec<PortalId>) -> Self {
+        Self { payload, portals, hops: 0 }
+    }
+}
