@@ -21,8 +21,8 @@ pub const MAX_INITIAL_PORTALS: u32 = 1024;
 /// really sent, so this bounds no memory; it refuses numbers that no honest route can reach.
 pub const MAX_SEQUENCE_GAP: u64 = 1 << 32;
 
-/// Introductions that a node may wait for at once, and searches that a broker makes for one node. Past it a bypass is not tried, and the proxy
-/// stays: slower, but correct.
+/// Introductions that a node may wait for at once, and searches that a broker makes on behalf of one
+/// node. Past it a bypass is not tried, and the proxy stays: slower, but correct.
 pub const MAX_PENDING_INTRODUCTIONS: usize = 4096;
 
 /// Ends that may wait for one introduction. Past it a bypass is not tried.
