@@ -122,6 +122,37 @@ fn a_bypass_of_a_link_that_was_replaced() {
     assert_banned(&bench, bench.low, said);
 }
 
+fn offers(messages: &[Message<engines::Bytes>]) -> usize {
+    messages.iter().filter(|message| matches!(message, Message::Accept(_))).count()
+}
+
+#[test]
+fn a_bypass_of_a_route_or_link_that_ends_is_not_executed() {
+    let bypass = RouteMessage::BypassMe(key_at_high());
+    // A proxy that knows of a close on either side, and has not ended its links.
+    for from_low in [true, false] {
+        let mut bench = Bench::new();
+        let moved = bench.moved_to_high();
+        if from_low {
+            bench.say_on(bench.low, 0, RouteMessage::Closed(0)).unwrap();
+        } else {
+            bench.say_on(bench.high, moved.link.0, RouteMessage::Closed(0)).unwrap();
+        }
+        bench.say_on(bench.low, 0, bypass).unwrap();
+        assert_eq!(offers(&bench.heard(bench.high)), 0);
+    }
+    // A link whose last parcel is announced.
+    let mut bench = Bench::new();
+    bench.say_on(bench.low, 0, RouteMessage::Fin(1)).unwrap();
+    bench.say_on(bench.low, 0, bypass).unwrap();
+    assert_eq!(offers(&bench.heard(bench.high)), 0);
+    // A proxy that knows of none executes one.
+    let mut bench = Bench::new();
+    bench.moved_to_high();
+    bench.say_on(bench.low, 0, bypass).unwrap();
+    assert_eq!(offers(&bench.heard(bench.high)), 1);
+}
+
 #[test]
 fn an_old_link_ends_after_the_one_that_replaced_it_was_used() {
     let mut bench = Bench::new();
