@@ -28,3 +28,11 @@ deny:
 # What the gate runs.
 ci:
     .ci/run
+
+# Mutants of the core, in shards that can be resumed: `just mutants 3/16`, or all of them.
+mutants *arguments:
+    tests/mutants/shards {{ arguments }}
+
+# Protocol defects, each applied to a copy, and what catches it.
+defects *names:
+    tests/mutants/run {{ names }}

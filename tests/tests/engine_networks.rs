@@ -1,0 +1,259 @@
+//! Introductions, joined brokers and referrals, between engines that are driven by hand: who is told
+//! what, and that nobody waits for ever.
+
+#[path = "../support/engines/mod.rs"]
+mod engines;
+
+use engines::net::Net;
+use ipcz_core::{CauseKind, ConnectRefused, Message, NetworkMessage, NodeName, Relation, Route};
+
+/// Two brokers, 0 and 1, with a client each, 2 and 3; a route between the clients, by way of both.
+struct Joined {
+    net: Net,
+    near: ipcz_core::PortalId,
+    far: ipcz_core::PortalId,
+}
+
+/// Sends one end of a route of node 2 to node 3, as far as broker 1, and then on its way.
+fn joined(prepare: impl FnOnce(&mut Net)) -> Joined {
+    let mut net = Net::new(2, 4);
+    let [x_y, y_x] = net.join(0, 1);
+    let [x_b, b_x] = net.client(0, 2);
+    let [y_d, d_y] = net.client(1, 3);
+    let (near, far) = net.engines[2].open_portals();
+    let far = net.pass((2, b_x), (0, x_b), far);
+    let far = net.pass((0, x_y), (1, y_x), far);
+    prepare(&mut net);
+    let far = net.pass((1, y_d), (3, d_y), far);
+    Joined { net, near, far }
+}
+
+/// How many messages about connections were delivered that `is` says.
+fn delivered(net: &Net, is: impl Fn(&NetworkMessage) -> bool) -> usize {
+    let messages = net.delivered.iter();
+    messages.filter(|(_, message)| matches!(message, Message::Network(m) if is(m))).count()
+}
+
+#[test]
+fn clients_of_joined_brokers_meet_once() {
+    let Joined { net, near, far } = joined(|_| ());
+    assert_eq!(net.engines[2].route(near), Some(Route::Remote(NodeName(4))));
+    assert_eq!(net.engines[3].route(far), Some(Route::Remote(NodeName(3))));
+    assert_eq!(net.proxies(), 0);
+    net.assert_no_introductions();
+    let introduced = |with: u128| {
+        delivered(&net, |m| matches!(m, NetworkMessage::Introduce { node, .. } if node.0 == with))
+    };
+    // Of clients 3 and 4, each hears once of the other.
+    assert!(introduced(3) >= 1 && introduced(4) >= 1);
+    assert!(net.ended.is_empty(), "{:?}", net.ended);
+    // By the broker with the lesser name, whoever asked.
+    let makers: Vec<_> = net.asked.iter().map(|(node, _)| *node).collect();
+    assert!(makers.iter().all(|&maker| maker == 0), "{makers:?}");
+}
+
+#[test]
+fn an_introduction_across_brokers_without_transports() {
+    let Joined { net, near, .. } = joined(|net| net.grants = false);
+    assert!(net.proxies() > 0);
+    net.assert_no_introductions();
+    assert_eq!(net.engines[2].cause(near), None);
+}
+
+#[test]
+fn a_node_that_no_broker_knows() {
+    // The route leads to a node that leaves every broker before it can be found.
+    let mut net = Net::new(2, 4);
+    let [x_y, y_x] = net.join(0, 1);
+    let [x_b, b_x] = net.client(0, 2);
+    let (near, far) = net.engines[2].open_portals();
+    let far = net.pass((2, b_x), (0, x_b), far);
+    // Node 1 is asked to connect to node 2, and node 2 is gone by then.
+    net.put((0, x_y), far);
+    net.crash(2);
+    net.rest();
+    let arrived = net.take((1, y_x));
+    assert!(net.engines[1].cause(arrived).is_some());
+    let _ = near;
+    net.assert_no_introductions();
+}
+
+#[test]
+fn a_broker_asks_the_other_brokers_for_a_client() {
+    // A request for a node that nobody knows: every other broker is asked, then the client is told.
+    let mut net = Net::new(3, 4);
+    net.join(0, 1);
+    net.join(1, 2);
+    assert_eq!([0, 1, 2].map(|node| net.peers(node).len()), [2, 2, 2]);
+    net.client(0, 3);
+    let request = NetworkMessage::RequestIntroduction(NodeName(99));
+    let peer = net.engines[0].topology().peers.len();
+    assert_eq!(peer, 3);
+    net.inject(3, 0, request);
+    net.rest();
+    assert_eq!(delivered(&net, |m| matches!(m, NetworkMessage::Locate { .. })), 2);
+    let refused = |m: &NetworkMessage| *m == NetworkMessage::IntroductionRefused(NodeName(99));
+    assert_eq!(delivered(&net, refused), 1);
+    net.assert_no_introductions();
+}
+
+#[test]
+fn a_search_ends_when_the_last_broker_that_was_asked_is_lost() {
+    for silent in [[1, 2], [2, 1]] {
+        let mut net = Net::new(3, 4);
+        net.join(0, 1);
+        net.join(1, 2);
+        net.client(0, 3);
+        net.inject(3, 0, NetworkMessage::RequestIntroduction(NodeName(99)));
+        net.deliver_to(0);
+        assert_eq!(net.engines[0].pending_introductions(), 1);
+        for broker in silent {
+            net.crash(broker);
+        }
+        net.rest();
+        let refused = |m: &NetworkMessage| *m == NetworkMessage::IntroductionRefused(NodeName(99));
+        assert_eq!(delivered(&net, refused), 1);
+        assert_eq!(net.engines[0].pending_introductions(), 0);
+    }
+}
+
+#[test]
+fn a_search_is_forgotten_with_who_asked() {
+    let mut net = Net::new(2, 3);
+    net.join(0, 1);
+    net.client(0, 2);
+    net.inject(2, 0, NetworkMessage::RequestIntroduction(NodeName(99)));
+    net.deliver_to(0);
+    net.crash(2);
+    net.rest();
+    assert_eq!(net.engines[0].pending_introductions(), 0);
+}
+
+#[test]
+fn a_client_lost_before_it_hears_of_its_introduction() {
+    for step in 0..24 {
+        for lost in [2, 3, 1, 0] {
+            let mut net = Net::new(2, 4);
+            let [x_y, y_x] = net.join(0, 1);
+            let [x_b, b_x] = net.client(0, 2);
+            let [y_d, _] = net.client(1, 3);
+            let (_, far) = net.engines[2].open_portals();
+            let far = net.pass((2, b_x), (0, x_b), far);
+            let far = net.pass((0, x_y), (1, y_x), far);
+            net.put((1, y_d), far);
+            for _ in 0..step {
+                net.step();
+            }
+            net.crash(lost);
+            net.rest();
+            for (index, engine) in net.engines.iter().enumerate().filter(|at| at.0 != lost) {
+                let waits = engine.pending_introductions();
+                assert_eq!(
+                    waits, 0,
+                    "node {index}, {lost} lost after {step} deliveries: {:?}",
+                    net.delivered
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_node_shares_its_broker() {
+    let mut net = Net::new(1, 3);
+    net.client(0, 1);
+    net.connect(1, Relation::Client, 2, Relation::Broker);
+    assert_eq!([0, 1, 2].map(|node| net.peers(node)), [vec![1, 2], vec![0, 2], vec![0, 1]]);
+    net.assert_no_introductions();
+}
+
+#[test]
+fn a_node_shares_a_broker_that_it_is_about_to_have() {
+    let mut net = Net::new(1, 3);
+    net.begin(0, Relation::Client, 1, Relation::Broker);
+    net.hold_back(0, 1);
+    net.begin(1, Relation::Client, 2, Relation::Broker);
+    net.rest();
+    assert_eq!([1, 2].map(|node| net.peers(node)), [vec![2], vec![1]]);
+    net.let_go();
+    net.rest();
+    assert_eq!([0, 1, 2].map(|node| net.peers(node)), [vec![1, 2], vec![0, 2], vec![0, 1]]);
+}
+
+/// Whether a node that was to inherit a broker may look for another.
+fn may_look_again(net: &mut Net, node: usize) -> bool {
+    net.engines[node].connect(Relation::Broker, 0).map(|_| ()) != Err(ConnectRefused::HasBroker)
+}
+
+#[test]
+fn an_heir_hears_that_there_will_be_no_broker() {
+    // The broker is lost before it said hello.
+    let mut net = Net::new(1, 3);
+    net.begin(0, Relation::Client, 1, Relation::Broker);
+    net.hold_back(0, 1);
+    net.begin(1, Relation::Client, 2, Relation::Broker);
+    net.rest();
+    assert!(!may_look_again(&mut net, 2));
+    net.crash(0);
+    net.rest();
+    assert!(may_look_again(&mut net, 2));
+    // There are no transports.
+    let mut net = Net::new(1, 3);
+    net.client(0, 1);
+    net.grants = false;
+    net.connect(1, Relation::Client, 2, Relation::Broker);
+    assert!(may_look_again(&mut net, 2));
+    // The broker takes no referrals.
+    let mut net = Net::new(1, 3);
+    let config = ipcz_core::Config { takes_referrals: false, ..engines::config(1, true) };
+    net.engines[0] = ipcz_core::Engine::new(config);
+    net.client(0, 1);
+    net.connect(1, Relation::Client, 2, Relation::Broker);
+    assert_eq!(net.peers(2), [1]);
+    assert!(may_look_again(&mut net, 2));
+}
+
+#[test]
+fn an_heir_that_is_lost_is_forgotten() {
+    let mut net = Net::new(1, 3);
+    net.begin(0, Relation::Client, 1, Relation::Broker);
+    net.hold_back(0, 1);
+    net.begin(1, Relation::Client, 2, Relation::Broker);
+    net.rest();
+    net.crash(2);
+    net.rest();
+    net.let_go();
+    net.rest();
+    assert!(net.asked.is_empty());
+    assert_eq!(net.peers(0), [1]);
+}
+
+#[test]
+fn nodes_that_cannot_be_peers() {
+    // Two nodes that take each other for their broker, or for their client.
+    let both = [Relation::Broker, Relation::Client];
+    for (brokers, relations) in [(0, [both[0]; 2]), (2, [both[1]; 2]), (1, [both[0]; 2])] {
+        let mut net = Net::new(brokers, 2);
+        net.connect(0, relations[0], 1, relations[1]);
+        let kinds: Vec<_> = net.ended.iter().map(|(_, cause)| cause.kind).collect();
+        assert_eq!(kinds, [CauseKind::WrongRole; 2], "{brokers} {relations:?}");
+        assert_eq!((net.peers(0), net.peers(1)), (vec![], vec![]));
+    }
+    let mut net = Net::new(1, 2);
+    net.client(0, 1);
+    let (_, refused) = (0, net.engines[1].connect(Relation::Broker, 0).unwrap_err());
+    assert_eq!(refused, ConnectRefused::HasBroker);
+    let mut net = Net::new(0, 1);
+    let refused = net.engines[0].connect(Relation::Client, 0).unwrap_err();
+    assert_eq!(refused, ConnectRefused::NoBroker);
+}
+
+#[test]
+fn brokers_that_are_connected_already() {
+    let mut net = Net::new(2, 2);
+    net.join(0, 1);
+    net.join(0, 1);
+    let kinds: Vec<_> = net.ended.iter().map(|(_, cause)| cause.kind).collect();
+    assert_eq!(kinds, [CauseKind::AlreadyConnected; 2]);
+    assert_eq!(net.peers(0), [1]);
+}

@@ -1,0 +1,194 @@
+//! What an engine tells the application that holds its portals: refusals, status, traps.
+
+#[path = "../support/engines/mod.rs"]
+mod engines;
+
+use engines::{Bench, Bytes, parcel, with};
+use ipcz_core::limits::MAX_PORTALS_PER_PARCEL;
+use ipcz_core::{
+    Effect, GetRefused, LinkId, MergeRefused, NodeName, Parcel, PortalId, PortalStatus, PutRefused,
+    Route, RouteMessage, RouterId, TrapConditions, TrapEvent, TrapFlags, TrapId, TrapRefused,
+};
+
+fn bytes(payload: &[u8]) -> Parcel<Bytes> {
+    Parcel { payload: payload.to_vec(), portals: vec![] }
+}
+
+fn refused(bench: &mut Bench, portal: PortalId, portals: Vec<PortalId>) -> Option<PutRefused> {
+    let parcel = with(portals);
+    let result = bench.engine.put(portal, parcel.clone());
+    result.err().map(|(refused, back)| {
+        assert_eq!(back, parcel);
+        refused
+    })
+}
+
+#[test]
+fn puts_that_are_refused() {
+    let mut bench = Bench::new();
+    let (a, b) = bench.engine.open_portals();
+    let (c, _) = bench.engine.open_portals();
+    let gone = bench.engine.open_portals().0;
+    bench.engine.close(gone);
+    assert_eq!(refused(&mut bench, gone, vec![]), Some(PutRefused::UnknownPortal));
+    assert_eq!(refused(&mut bench, a, vec![c, a]), Some(PutRefused::OwnRoute { index: 1 }));
+    assert_eq!(refused(&mut bench, a, vec![b]), Some(PutRefused::OwnRoute { index: 0 }));
+    assert_eq!(refused(&mut bench, a, vec![c, c]), Some(PutRefused::BadPortal { index: 1 }));
+    assert_eq!(refused(&mut bench, a, vec![c, gone]), Some(PutRefused::BadPortal { index: 1 }));
+    let many: Vec<_> =
+        (0..=MAX_PORTALS_PER_PARCEL).map(|_| bench.engine.open_portals().0).collect();
+    assert_eq!(refused(&mut bench, a, many.clone()), Some(PutRefused::TooManyPortals));
+    assert_eq!(refused(&mut bench, a, many[1..].to_vec()), None);
+    bench.engine.close(b);
+    assert_eq!(refused(&mut bench, a, vec![]), Some(PutRefused::PeerClosed));
+    bench.engine.handle_lost(bench.low);
+    let cause = bench.engine.cause(bench.at_low[0]).unwrap();
+    let cut = bench.at_low[0];
+    assert_eq!(refused(&mut bench, cut, vec![]), Some(PutRefused::Disconnected(cause)));
+}
+
+#[test]
+fn gets_that_give_nothing() {
+    let mut bench = Bench::new();
+    let (a, b) = bench.engine.open_portals();
+    assert_eq!(bench.engine.get(a), Err(GetRefused::Empty));
+    bench.engine.put(b, bytes(b"x")).unwrap();
+    bench.engine.close(b);
+    assert_eq!(bench.engine.route(a), Some(Route::Closed));
+    assert_eq!(bench.engine.peek(a), Some(&bytes(b"x")));
+    bench.engine.peek_mut(a).unwrap()[0] = b'y';
+    assert_eq!(bench.engine.get(a), Ok(bytes(b"y")));
+    assert_eq!(bench.engine.peek(a), None);
+    assert_eq!(bench.engine.peek_mut(a), None);
+    assert_eq!(bench.engine.get(a), Err(GetRefused::PeerClosed));
+    assert!(bench.engine.close(a));
+    assert_eq!(bench.engine.get(a), Err(GetRefused::UnknownPortal));
+    assert_eq!(bench.engine.status(a), None);
+    assert!(!bench.engine.close(a));
+    bench.engine.handle_lost(bench.low);
+    let cause = bench.engine.cause(bench.at_low[0]).unwrap();
+    assert_eq!(bench.engine.get(bench.at_low[0]), Err(GetRefused::Disconnected(cause)));
+    assert_eq!(bench.engine.cause(bench.at_high[0]), None);
+}
+
+#[test]
+fn portals_have_numbers() {
+    let mut bench = Bench::new();
+    let (a, b) = bench.engine.open_portals();
+    assert_ne!(a.to_bits(), b.to_bits());
+    assert_eq!(RouterId::from_bits(a.to_bits()), a);
+    assert_eq!(bench.engine.status(RouterId::from_bits(0)), None);
+    assert_eq!(bench.engine.route(a), Some(Route::Local));
+    assert!(!bench.engine.has_effects());
+    assert_eq!(NodeName(0x1234_5678 << 96).to_string(), "12345678");
+}
+
+#[test]
+fn merges_that_are_refused() {
+    let mut bench = Bench::new();
+    let (a, b) = bench.engine.open_portals();
+    let (c, d) = bench.engine.open_portals();
+    let (e, f) = bench.engine.open_portals();
+    assert_eq!(bench.engine.merge(a, a), Err(MergeRefused::SameRoute));
+    assert_eq!(bench.engine.merge(a, b), Err(MergeRefused::SameRoute));
+    bench.engine.put(c, bytes(b"x")).unwrap();
+    assert_eq!(bench.engine.merge(a, c), Err(MergeRefused::Used));
+    // What waits does not keep a portal from being merged; what was taken does.
+    bench.engine.put(f, bytes(b"y")).unwrap();
+    bench.engine.get(d).unwrap();
+    assert_eq!(bench.engine.merge(a, d), Err(MergeRefused::Used));
+    bench.engine.merge(a, e).unwrap();
+    assert_eq!(bench.engine.get(b), Ok(bytes(b"y")));
+    assert_eq!(bench.engine.merge(a, b), Err(MergeRefused::UnknownPortal));
+}
+
+fn fired(bench: &mut Bench) -> Vec<(u64, TrapEvent)> {
+    let fired = bench.asked().into_iter().filter_map(|effect| match effect {
+        Effect::Fire { trap, event } => Some((trap.0, event)),
+        _ => None,
+    });
+    fired.collect()
+}
+
+#[test]
+fn traps_fire_at_their_bound_and_not_before() {
+    let mut bench = Bench::new();
+    let (a, b) = bench.engine.open_portals();
+    let parcels = TrapConditions { above_parcels: Some(1), ..TrapConditions::default() };
+    let bytes_ = TrapConditions { above_bytes: Some(5), ..TrapConditions::default() };
+    let new = TrapConditions { new_parcel: true, ..TrapConditions::default() };
+    for (id, conditions) in [(1, parcels), (2, bytes_), (3, new)] {
+        bench.engine.set_trap(a, conditions, TrapId(id)).unwrap();
+    }
+    bench.engine.put(b, bytes(b"12345")).unwrap();
+    let status = PortalStatus { num_parcels: 1, num_bytes: 5, ..PortalStatus::default() };
+    let flags = TrapFlags { new_parcel: true, ..TrapFlags::default() };
+    assert_eq!(fired(&mut bench), [(3, TrapEvent { flags, status })]);
+    bench.engine.put(b, bytes(b"6")).unwrap();
+    let both: Vec<_> = fired(&mut bench).into_iter().map(|(id, event)| (id, event.flags)).collect();
+    let above_parcels = TrapFlags { above_parcels: true, ..TrapFlags::default() };
+    let above_bytes = TrapFlags { above_bytes: true, ..TrapFlags::default() };
+    assert_eq!(both, [(1, above_parcels), (2, above_bytes)]);
+    let satisfied = bench.engine.set_trap(a, parcels, TrapId(4));
+    let status = PortalStatus { num_parcels: 2, num_bytes: 6, ..PortalStatus::default() };
+    let event = TrapEvent { flags: above_parcels, status };
+    assert_eq!(satisfied, Err(TrapRefused::Satisfied(event)));
+    bench.engine.close(a);
+    assert_eq!(fired(&mut bench), []);
+    assert_eq!(bench.engine.set_trap(a, parcels, TrapId(5)), Err(TrapRefused::UnknownPortal));
+}
+
+#[test]
+fn traps_tell_the_end_of_the_peer_and_of_what_it_sent() {
+    let mut bench = Bench::new();
+    let (a, b) = bench.engine.open_portals();
+    let closed = TrapConditions { peer_closed: true, ..TrapConditions::default() };
+    let dead = TrapConditions { dead: true, ..TrapConditions::default() };
+    bench.engine.put(b, bytes(b"x")).unwrap();
+    bench.engine.set_trap(a, closed, TrapId(1)).unwrap();
+    bench.engine.set_trap(a, dead, TrapId(2)).unwrap();
+    bench.engine.close(b);
+    let flags = |bench: &mut Bench| -> Vec<_> {
+        fired(bench).into_iter().map(|(id, event)| (id, event.flags)).collect()
+    };
+    let peer_closed = TrapFlags { peer_closed: true, ..TrapFlags::default() };
+    assert_eq!(flags(&mut bench), [(1, peer_closed)]);
+    bench.engine.get(a).unwrap();
+    assert_eq!(flags(&mut bench), [(2, TrapFlags { dead: true, ..TrapFlags::default() })]);
+}
+
+#[test]
+fn traps_are_taken_back_and_fire_when_their_portal_goes() {
+    let mut bench = Bench::new();
+    let (a, b) = bench.engine.open_portals();
+    let closed = TrapConditions { peer_closed: true, ..TrapConditions::default() };
+    for id in [1, 2] {
+        bench.engine.set_trap(a, closed, TrapId(id)).unwrap();
+    }
+    assert!(bench.engine.clear_trap(a, TrapId(1)));
+    assert!(!bench.engine.clear_trap(a, TrapId(1)));
+    assert!(!bench.engine.clear_trap(b, TrapId(2)));
+    let carrier = bench.at_low[0];
+    bench.engine.put(carrier, with(vec![a])).unwrap();
+    let removed = TrapFlags { removed: true, ..TrapFlags::default() };
+    let gone: Vec<_> = fired(&mut bench).into_iter().map(|(id, event)| (id, event.flags)).collect();
+    assert_eq!(gone, [(2, removed)]);
+    assert!(!bench.engine.clear_trap(a, TrapId(2)));
+}
+
+#[test]
+fn what_was_put_before_a_close_arrives_after_it() {
+    let mut bench = Bench::new();
+    bench.say_on(bench.low, 0, RouteMessage::Closed(2)).unwrap();
+    let at = bench.at_low[0];
+    for sequence in [1, 0] {
+        assert!(!bench.engine.status(at).unwrap().peer_closed);
+        bench.say(bench.low, parcel(LinkId(0), sequence, vec![])).unwrap();
+    }
+    let status = bench.engine.status(at).unwrap();
+    assert_eq!((status.peer_closed, status.dead, status.num_bytes), (true, false, 6));
+    bench.engine.get(at).unwrap();
+    bench.engine.get(at).unwrap();
+    assert_eq!(bench.engine.status(at).unwrap().num_bytes, 0);
+    assert!(bench.engine.status(at).unwrap().dead);
+}
