@@ -220,6 +220,8 @@ pub enum ErrorKind {
     /// The node is no broker, and has none that it could share with the nodes that it accepts or
     /// spawns.
     NoBroker,
+    /// Only brokers can do that, and the node is none.
+    NotBroker,
     /// The node has a broker and can take no other, or it is a broker where none was expected.
     HasBroker,
     /// The node was shut down and begins nothing new.
@@ -257,6 +259,7 @@ impl fmt::Display for Error {
             ErrorKind::Os => "the operating system refused",
             ErrorKind::TooManyPortals => "a connection starts with 1024 portals at most",
             ErrorKind::NoBroker => "this node is no broker and has none to share",
+            ErrorKind::NotBroker => "this node is no broker",
             ErrorKind::HasBroker => "this node has a broker and can take no other",
             ErrorKind::ShutDown => "this node was shut down",
             ErrorKind::NoParent => "this process has no connection from its parent",

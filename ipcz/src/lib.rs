@@ -35,7 +35,7 @@
 //!
 //! One process makes a [`Node::broker`]. It runs others by [`Node::spawn`], which say
 //! [`Node::from_parent`], or takes those that come to a path ([`Node::listen`],
-//! [`Node::connect`]). Each such [`Connection`] starts with a portal on both sides; everything else
+//! [`Node::connect`]), or joins another broker's network ([`Node::join`]). Each such [`Connection`] starts with a portal on both sides; everything else
 //! travels through that one.
 //!
 //! # Threads and executors
@@ -58,6 +58,7 @@ mod connection;
 pub mod driver;
 mod error;
 mod listener;
+mod merge;
 mod node;
 mod os_handle;
 mod parcel;
@@ -105,6 +106,7 @@ pub use ipcz_core::{NodeName, PeerInfo, Relation, Route, Topology};
 ///
 pub use ipcz_macros::interface;
 pub use listener::Listener;
+pub use merge::{MergeError, MergeErrorKind};
 pub use node::{ConnectOptions, Node};
 pub use os_handle::OsHandle;
 pub use parcel::{Handle, Parcel};

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use ipcz_core::Relation;
 
-use crate::driver::unix;
+use crate::driver::Transport;
+use crate::driver::unix::{self, Credentials};
 use crate::error::Error;
 use crate::node::ConnectOptions;
 use crate::{Connection, Node};
@@ -80,9 +81,25 @@ impl Listener {
     /// before anybody is accepted.
     pub fn accept_with(&self, options: &ConnectOptions) -> Result<Connection, Error> {
         options.check()?;
-        let (transport, credentials) = self.inner.accept()?;
-        let connection = self.node.connect_transport(transport, Relation::Client, options)?;
-        Ok(connection.with_credentials(credentials))
+        self.welcome(self.inner.accept()?, Relation::Client, options)
+    }
+
+    /// Waits for the broker of another network, as [`Listener::accept`] does for a program, and joins
+    /// the two networks: see [`Node::join`], which the other side says.
+    ///
+    /// Brokers believe each other: the other one, and every broker that it knows, will introduce
+    /// whomever it likes to the nodes of this one. So whoever comes becomes a broker here by this
+    /// call alone: [`Listener::accept`] turns brokers away, whatever they say of themselves, and this
+    /// turns away who is none. Both show as [`DisconnectKind::WrongRole`](crate::DisconnectKind::WrongRole).
+    /// Listen for brokers at a path of their own, in a folder that only they may enter.
+    ///
+    /// # Errors
+    /// As [`Listener::accept_with`], and [`ErrorKind::NotBroker`](crate::ErrorKind::NotBroker) if this
+    /// node is none.
+    pub fn accept_broker(&self, options: &ConnectOptions) -> Result<Connection, Error> {
+        self.node.check_broker()?;
+        options.check()?;
+        self.welcome(self.inner.accept()?, Relation::Broker, options)
     }
 
     /// Takes a connection if a program wants one.
@@ -90,10 +107,19 @@ impl Listener {
     /// # Errors
     /// As [`Listener::accept`].
     pub fn try_accept(&self) -> Result<Option<Connection>, Error> {
-        let Some((transport, credentials)) = self.inner.try_accept()? else { return Ok(None) };
         let options = ConnectOptions::default();
-        let connection = self.node.connect_transport(transport, Relation::Client, &options)?;
-        Ok(Some(connection.with_credentials(credentials)))
+        let accepted = self.inner.try_accept()?;
+        accepted.map(|it| self.welcome(it, Relation::Client, &options)).transpose()
+    }
+
+    fn welcome(
+        &self,
+        (transport, credentials): (Box<dyn Transport>, Credentials),
+        relation: Relation,
+        options: &ConnectOptions,
+    ) -> Result<Connection, Error> {
+        let connection = self.node.connect_transport(transport, relation, options)?;
+        Ok(connection.with_credentials(credentials))
     }
 }
 

@@ -252,6 +252,60 @@ impl Node {
         Ok((node, connection.with_credentials(credentials)))
     }
 
+    /// Joins the network of the broker that listens at `path`, which says
+    /// [`Listener::accept_broker`]. This node must be a broker too.
+    ///
+    /// From then on the nodes of both networks find each other, as do those of all networks that
+    /// either has joined before. That is a matter of trust: brokers believe whatever introductions
+    /// the others make, so one that lies can put itself in the place of any node that nodes
+    /// of this network look for. [`Connection::credentials`] tells whose process listens, but only
+    /// after the fact: join at paths where nobody else can listen.
+    ///
+    /// If one of the brokers goes, the other goes on, without the nodes of the one that went.
+    ///
+    /// ```
+    /// use ipcz::{ConnectOptions, Listener, Node};
+    /// let path = std::env::temp_dir().join(format!("ipcz-join-{}", std::process::id()));
+    /// let listener = Listener::bind(&path)?;
+    /// // Another process, usually:
+    /// let there = Node::broker()?.join(&path)?;
+    /// let here = listener.accept_broker(&ConnectOptions::default())?;
+    /// here.take_portal(0)?.put("hello")?;
+    /// assert_eq!(there.take_portal(0)?.recv_blocking()?.bytes(), b"hello");
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotBroker`], [`ErrorKind::ShutDown`], and [`ErrorKind::Os`] as [`Node::connect`].
+    /// If the other side is no broker, or takes this one for a client, the connection ends with
+    /// [`DisconnectKind::WrongRole`](crate::DisconnectKind::WrongRole).
+    pub fn join(&self, path: impl AsRef<Path>) -> Result<Connection, Error> {
+        self.join_with(path, &ConnectOptions::default())
+    }
+
+    /// Joins as [`Node::join`] does, with options.
+    ///
+    /// # Errors
+    /// As [`Node::join`], and [`ErrorKind::TooManyPortals`].
+    pub fn join_with(
+        &self,
+        path: impl AsRef<Path>,
+        options: &ConnectOptions,
+    ) -> Result<Connection, Error> {
+        self.check_broker()?;
+        options.check()?;
+        let (transport, credentials) = self.system_driver()?.connect(path)?;
+        let connection = self.connect_transport(transport, Relation::Broker, options)?;
+        Ok(connection.with_credentials(credentials))
+    }
+
+    pub(crate) fn check_broker(&self) -> Result<(), Error> {
+        match self.is_broker() {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::NotBroker)),
+        }
+    }
+
     /// Connects this node to another one over a transport, whose other end that node has.
     ///
     /// [`Relation`] says what the other node is to this one; the other node must say the opposite.
