@@ -79,7 +79,7 @@ fn to_broker(node: u8) -> ConnId {
 }
 
 fn connect(node: u8, first: u32) -> Step {
-    Step::Connect { node, portals: [1, 1], first }
+    Step::Connect { to: 0, node, portals: [1, 1], first }
 }
 
 fn plays(nodes: u8, steps: &[Step]) {
@@ -183,7 +183,7 @@ fn a_shutdown_before_the_other_node_said_hello() {
 #[test]
 fn ring() {
     // Both nodes merge the two routes that they have: nobody holds a portal of what remains.
-    let connect = Step::Connect { node: 1, portals: [2, 2], first: 0 };
+    let connect = Step::Connect { to: 0, node: 1, portals: [2, 2], first: 0 };
     plays(2, &[connect, Step::Merge { a: 0, b: 2 }, Step::Merge { a: 1, b: 3 }]);
 }
 
@@ -192,7 +192,7 @@ fn ring() {
 fn there_and_back() -> Vec<Step> {
     let deliver = |side| Step::Deliver { conn: to_broker(1), side };
     let carry = |via| Step::Put { via, size: 0, moved: vec![11] };
-    let mut steps = vec![Step::Connect { node: 1, portals: [2, 2], first: 0 }];
+    let mut steps = vec![Step::Connect { to: 0, node: 1, portals: [2, 2], first: 0 }];
     steps.extend([deliver(0), deliver(1), Step::Open { node: 1, first: 10 }]);
     steps.extend([carry(1), deliver(0), Step::Get { at: 0 }]);
     steps.extend([carry(2), deliver(1), Step::Get { at: 3 }]);

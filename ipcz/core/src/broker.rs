@@ -189,6 +189,7 @@ impl<P: Payload> Engine<P> {
                 if !self.may_introduce(peer) {
                     return Err(ProtocolViolation("an answer from a node that is no broker"));
                 }
+                self.end_search(node, self.config.name);
                 if !self.names.contains_key(&node) {
                     self.introduction_failed(node);
                 }
@@ -209,6 +210,7 @@ impl<P: Payload> Engine<P> {
     /// A peer has heard of an introduction, which this broker made or passed on.
     fn handle_introduced(&mut self, from: PeerId, node: NodeName) {
         let Some(name) = self.peer_name(from) else { return };
+        self.end_search(node, name);
         if !self.pass_acknowledgement(name, node) {
             self.acknowledge(name, node);
         }

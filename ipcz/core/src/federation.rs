@@ -7,8 +7,9 @@
 //! ```
 //!
 //! All brokers of a network are connected to each other: whichever are not when two networks
-//! join are introduced by those that are. The introduction of two nodes is made by the one of their two
-//! brokers that has the lesser name, so that no pair is introduced twice at a time.
+//! join are introduced by those that are. The introduction of two clients is made by the one of their
+//! two brokers that has the lesser name, that of a client and another broker by the client's own, so
+//! that no pair is introduced twice at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +23,8 @@ use crate::peer::PeerKind;
 /// What this broker has asked others, and does for them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Federation {
-    /// Who looks for which node, and the brokers that have yet to answer.
+    /// Who looks for which node, and the brokers that have yet to answer, or the one that has found
+    /// the node and is to introduce the two.
     searches: BTreeMap<(NodeName, NodeName), BTreeSet<PeerId>>,
     /// Introductions that were passed on to a client, and to which node, with the broker that made
     /// them and waits to hear that they arrived.
@@ -79,6 +81,7 @@ impl<P: Payload> Engine<P> {
                 self.handle_located(from, node, seeker, found);
             }
             NetworkMessage::PassIntroduction { to, node, transport } => {
+                self.end_search(node, to);
                 match self.client_named(to) {
                     Some(client) => {
                         self.federation.passed.insert((to, node), from);
@@ -91,6 +94,7 @@ impl<P: Payload> Engine<P> {
                 }
             }
             NetworkMessage::PassRefusal { to, node } => {
+                self.end_search(node, to);
                 if let Some(client) = self.client_named(to) {
                     self.tell(client, NetworkMessage::IntroductionRefused(node));
                 }
@@ -110,8 +114,9 @@ impl<P: Payload> Engine<P> {
         let target = self.client_named(node);
         let found = target.is_some();
         self.tell(from, NetworkMessage::Located { node, seeker, found });
+        let for_itself = self.peer_name(from) == Some(seeker);
         if let Some(via) = target
-            && self.makes_introductions_with(from)
+            && (for_itself || self.makes_introductions_with(from))
         {
             self.introduce(Party { name: seeker, via: from }, Party { name: node, via });
         }
@@ -124,22 +129,29 @@ impl<P: Payload> Engine<P> {
 
     fn handle_located(&mut self, from: PeerId, node: NodeName, seeker: NodeName, found: bool) {
         let key = (seeker, node);
+        let makes = seeker != self.config.name && self.makes_introductions_with(from);
         let Some(waiting) = self.federation.searches.get_mut(&key) else { return };
         if !waiting.remove(&from) {
             return;
         }
         let nobody = waiting.is_empty();
-        if found {
+        if found && !makes {
+            // If that broker is lost, so is the introduction that it makes.
+            *waiting = BTreeSet::from([from]);
+        } else if found {
             self.federation.searches.remove(&key);
-            if let Some(via) = self.peer_by_name(seeker)
-                && self.makes_introductions_with(from)
-            {
+            if let Some(via) = self.peer_by_name(seeker) {
                 self.introduce(Party { name: seeker, via }, Party { name: node, via: from });
             }
         } else if nobody {
             self.federation.searches.remove(&key);
             self.refuse_seeker(node, seeker);
         }
+    }
+
+    /// Somebody who may have looked for a node has found it, or will not.
+    pub(crate) fn end_search(&mut self, node: NodeName, seeker: NodeName) {
+        self.federation.searches.remove(&(seeker, node));
     }
 
     /// Tells the broker that made an introduction that it has arrived. Gives whether one did.

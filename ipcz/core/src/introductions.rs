@@ -121,6 +121,7 @@ impl<P: Payload> Engine<P> {
             self.effects.push_back(Effect::DropTransport(transport));
             return Err(ProtocolViolation("an introduction from a node that is no broker"));
         }
+        self.end_search(node, self.config.name);
         self.tell(from, NetworkMessage::Introduced(node));
         let by = self.peer_name(from).unwrap_or(self.config.name);
         self.adopt_introduction(by, node, transport);

@@ -124,9 +124,16 @@ impl<P: Payload> Engine<P> {
         transport: TransportId,
     ) -> Result<(), ProtocolViolation> {
         let waits = self.broker == Some(from) && !self.is_broker_of_this(from);
-        if !waits || self.peer_by_name(broker).is_some() {
+        if !waits {
             self.effects.push_back(Effect::DropTransport(transport));
             return Err(ProtocolViolation("a broker that this node did not wait for"));
+        }
+        if self.peer_by_name(broker).is_some() {
+            // They were introduced before, when this node had another broker. The broker refuses
+            // the referral for the same reason.
+            self.effects.push_back(Effect::DropTransport(transport));
+            self.broker_lost();
+            return Ok(());
         }
         let peer = self.meet(Expected::SharedBroker(broker), broker, transport);
         self.broker = Some(peer);

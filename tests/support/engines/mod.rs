@@ -39,7 +39,7 @@ pub fn hello(name: u128, num_portals: u32) -> Hello {
 }
 
 pub fn parcel(link: LinkId, sequence: u64, portals: Vec<Descriptor>) -> Message<Bytes> {
-    Message::Parcel { link, sequence, payload: vec![1; 3], portals }
+    Message::Parcel { link, sequence, hops: 0, payload: vec![1; 3], portals }
 }
 
 pub fn portal_on(link: u64) -> Descriptor {
@@ -47,7 +47,7 @@ pub fn portal_on(link: u64) -> Descriptor {
 }
 
 pub fn with(portals: Vec<PortalId>) -> Parcel<Bytes> {
-    Parcel { payload: vec![1; 3], portals }
+    Parcel { payload: vec![1; 3], portals, hops: 0 }
 }
 
 /// A broker named 5 and two clients, named 3 and 7, that the test plays.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use ipcz_core::{Message, NetworkMessage, PeerId, TransportId};
+use ipcz_core::{Message, PeerId, TransportId};
 
 use super::model::Tag;
 
@@ -11,6 +11,7 @@ use super::model::Tag;
 pub type Side = usize;
 
 /// A connection: the nodes that it was made for, the lesser first, and which one of theirs it is.
+/// It is a name only: who has the ends is up to who activates them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId {
     /// The nodes, by their place in the world. The second may be the same as the first: a broker
@@ -67,20 +68,20 @@ pub(super) struct Conn {
     pub(super) holders: [Holder; 2],
     /// What is on its way to each end.
     pub(super) queues: [VecDeque<Packet>; 2],
+    /// Whether a hostile node had one of the ends.
+    pub(super) hostile: bool,
 }
 
 impl Conn {
     pub(super) fn new(holders: [Holder; 2]) -> Self {
-        Self { holders, queues: [VecDeque::new(), VecDeque::new()] }
+        Self { holders, queues: [VecDeque::new(), VecDeque::new()], hostile: false }
     }
 }
 
 /// The transport in a message, if one is in it.
 pub(super) fn transport_in(packet: &Packet) -> Option<TransportId> {
     match packet {
-        Packet::Message(Message::Network(NetworkMessage::Introduce { transport, .. })) => {
-            Some(*transport)
-        }
+        Packet::Message(Message::Network(message)) => message.transport(),
         _ => None,
     }
 }

@@ -18,6 +18,9 @@ use super::world::World;
 /// How many messages it remembers.
 const MEMORY: usize = 96;
 
+/// What stands for a transport until the message is sent.
+const NOWHERE: TransportId = TransportId(u64::MAX);
+
 /// What a hostile node has seen and sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Seen(Vec<Message<Tag>>);
@@ -47,8 +50,10 @@ pub(super) fn make(world: &World, rng: &mut Rng) -> Option<Step> {
     let names: Vec<_> = world.nodes.iter().map(|node| node.engine.config().name).collect();
     let mut forger = Forger { seen: &seen.0, names, rng };
     let mut message = forger.message();
-    if let Message::Network(NetworkMessage::Introduce { transport, .. }) = &mut message {
-        *transport = TransportId(u64::MAX); // It can lie about what it sends, not copy it.
+    if let Message::Network(message) = &mut message
+        && let Some(transport) = message.transport_mut()
+    {
+        *transport = NOWHERE; // It can lie about what it sends, not copy it.
     }
     let message = Box::new(message);
     Some(Step::Forge { conn, side, message })
@@ -126,11 +131,18 @@ impl Forger<'_> {
 
     fn network_message(&mut self) -> NetworkMessage {
         let node = self.name();
-        match self.rng.below(8) {
+        let (seeker, transport) = (self.name(), NOWHERE);
+        match self.rng.below(14) {
             0..4 => NetworkMessage::RequestIntroduction(node),
             4 => NetworkMessage::Introduced(node),
             5 => NetworkMessage::IntroductionRefused(node),
-            6 => NetworkMessage::Introduce { node, transport: TransportId(u64::MAX) },
+            6 => NetworkMessage::Introduce { node, transport },
+            7 => NetworkMessage::Refer { node, transport },
+            8 => NetworkMessage::Referred { broker: node, transport },
+            9 => NetworkMessage::ReferralRefused(node),
+            10 => NetworkMessage::Locate { node, seeker },
+            11 => NetworkMessage::PassIntroduction { to: seeker, node, transport },
+            12 => NetworkMessage::PassIntroduced { from: seeker, node },
             _ => NetworkMessage::Goodbye(CauseKind::Violation),
         }
     }

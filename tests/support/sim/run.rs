@@ -94,6 +94,15 @@ struct Run {
 
 impl Run {
     fn all(&mut self, steps: u32) -> Result<(), Violation> {
+        for _ in 0..self.world.nodes.len() {
+            if let Some(step) = self.scheduler.founding(&self.world) {
+                self.step(step)?;
+                if self.scheduler.rng.chance(50) {
+                    self.rest()?;
+                }
+            }
+        }
+        self.rest()?;
         for _ in 0..steps {
             if let Some(step) = self.scheduler.next(&self.world) {
                 self.step(step)?;

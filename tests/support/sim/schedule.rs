@@ -16,6 +16,14 @@ pub struct Profile {
     pub nodes: u8,
     /// How many steps the scheduler makes before it lets things come to rest.
     pub steps: u32,
+    /// How many of them are brokers.
+    pub brokers: u8,
+    /// Whether there is more to the network than one broker and its clients.
+    pub federal: bool,
+    /// Whether everybody is connected, and at rest, before anything else happens.
+    pub settled: bool,
+    /// Whether brokers take clients that their clients bring.
+    pub takes_referrals: bool,
     /// Whether the last node says anything at any time.
     pub hostile: bool,
     /// Of a hundred steps, how many are made by applications and not deliveries.
@@ -91,7 +99,12 @@ impl Profile {
             }
             _ => (merges, upto(50)),
         };
-        Self {
+        let federal = !wanted.hostile && seed.is_multiple_of(3) && wanted.nodes != Some(1);
+        let plain = Self {
+            brokers: 1,
+            federal: false,
+            settled: false,
+            takes_referrals: true,
             nodes: wanted.nodes.unwrap_or(2 + upto(3) as u8),
             steps: wanted.steps.unwrap_or(60 + upto(200)),
             hostile: wanted.hostile,
@@ -99,13 +112,31 @@ impl Profile {
             max_live: 6 + upto(20) as usize,
             weights,
             refuse,
+        };
+        if !federal {
+            return plain;
+        }
+        let nodes = wanted.nodes.unwrap_or(3 + upto(4) as u8);
+        Self {
+            nodes,
+            brokers: 1 + upto(2).min(u32::from(nodes) - 1) as u8,
+            federal,
+            settled: upto(1) == 0,
+            takes_referrals: upto(4) > 0,
+            ..plain
         }
     }
 
     /// The world that a run starts with.
     #[must_use]
     pub fn world(&self, seed: u64) -> World {
-        World::new(self.nodes, self.hostile, seed)
+        if !self.federal {
+            return World::new(self.nodes, self.hostile, seed);
+        }
+        let mut world = World::network(self.nodes, self.brokers, self.takes_referrals, seed);
+        // Who is looked for while networks join may not be found.
+        world.troubles.refused = !self.settled;
+        world
     }
 }
 
@@ -185,6 +216,20 @@ impl Scheduler {
         self.rng.pick(&nodes)
     }
 
+    /// A connection that a network still lacks, if it is to be whole before anything else happens.
+    pub fn founding(&mut self, world: &World) -> Option<Step> {
+        if !self.profile.settled {
+            return None;
+        }
+        let missing = |index: &u8| world.is_alone(*index);
+        let node = (1..self.profile.nodes).find(missing)?;
+        (0..64).find_map(|_| {
+            let step = self.connect(world)?;
+            matches!(step, Step::Connect { to, node: found, .. } if found == node && to < node)
+                .then_some(step)
+        })
+    }
+
     fn portal(&mut self, world: &World) -> Option<Ep> {
         let open: Vec<Ep> = world.model.open().map(|(ep, ..)| ep).collect();
         self.rng.pick(&open)
@@ -260,12 +305,26 @@ impl Scheduler {
     }
 
     fn connect(&mut self, world: &World) -> Option<Step> {
-        let alone = |&index: &u8| world.node(index).alive && world.broker_conn(index).is_none();
-        let nodes: Vec<u8> = (1..self.profile.nodes).filter(alone).collect();
+        let nodes: Vec<u8> =
+            (1..self.profile.nodes).filter(|&index| world.is_alone(index)).collect();
         let node = self.rng.pick(&nodes)?;
+        let to = self.broker_for(world, node)?;
         let common = 1 + self.rng.below(3) as u8;
         let uneven = if self.rng.chance(20) { self.rng.below(3) as u8 } else { common };
-        Some(Step::Connect { node, portals: [common, uneven], first: world.model.next_ep() })
+        Some(Step::Connect { to, node, portals: [common, uneven], first: world.model.next_ep() })
+    }
+
+    /// Who a node that is alone connects to. Brokers join in the order of their numbers, so that no
+    /// two that were introduced already are connected again.
+    fn broker_for(&mut self, world: &World, node: u8) -> Option<u8> {
+        let brokers = self.profile.brokers;
+        if node < brokers {
+            return Some(self.rng.below(node.into()) as u8);
+        }
+        if world.federal && self.rng.chance(40) {
+            return self.node(world);
+        }
+        Some(self.rng.below(brokers.into()) as u8)
     }
 
     fn crash(&mut self, world: &World) -> Option<Step> {

@@ -37,7 +37,7 @@ impl Stage {
         let mut stage = Self { world, ends: [0, 0], seam: None, carriers: Vec::new() };
         for node in 1..=NODES {
             let first = stage.world.model.next_ep();
-            stage.world.apply(&Step::Connect { node, portals: [1, 1], first })?;
+            stage.world.apply(&Step::Connect { to: 0, node, portals: [1, 1], first })?;
             stage.carriers.push((0, node, first));
             stage.carriers.push((node, 0, first + 1));
         }

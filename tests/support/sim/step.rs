@@ -19,7 +19,7 @@ pub enum Step {
     Close { ep: Ep },
     Merge { a: Ep, b: Ep },
     Trap { ep: Ep, conditions: TrapConditions },
-    Connect { node: u8, portals: [u8; 2], first: Ep },
+    Connect { to: u8, node: u8, portals: [u8; 2], first: Ep },
     Crash { node: u8, keep: u8 },
     Drop { conn: ConnId, keep: [u8; 2] },
     Disconnect { conn: ConnId, side: Side },
@@ -45,8 +45,8 @@ impl fmt::Display for Step {
             Self::Close { ep } => write!(f, "close p{ep}"),
             Self::Merge { a, b } => write!(f, "merge p{a} with p{b}"),
             Self::Trap { ep, conditions } => write!(f, "trap on p{ep}: {conditions:?}"),
-            Self::Connect { node, portals, first } => {
-                write!(f, "connect 0 with {node}, portals {portals:?} from p{first}")
+            Self::Connect { to, node, portals, first } => {
+                write!(f, "connect {to} with {node}, portals {portals:?} from p{first}")
             }
             Self::Crash { node, keep } => write!(f, "crash {node}, {keep} packets survive"),
             Self::Drop { conn, keep } => write!(f, "drop {conn}, {keep:?} packets survive"),
@@ -82,7 +82,7 @@ impl World {
             Step::Close { ep } => self.close(ep),
             Step::Merge { a, b } => self.merge(a, b),
             Step::Trap { ep, conditions } => self.set_trap(ep, conditions),
-            Step::Connect { node, portals, first } => self.connect(node, portals, first),
+            Step::Connect { to, node, portals, first } => self.connect([to, node], portals, first),
             Step::Crash { node, keep } => self.crash(node, keep),
             Step::Drop { conn, keep } => self.drop_conn(conn, keep),
             Step::Disconnect { conn, side } => self.disconnect(conn, side),
@@ -111,14 +111,13 @@ impl World {
             }
             Some(Packet::Message(mut message)) => {
                 self.age(&mut message);
-                let sender = id.nodes[1 - side];
+                let honest = self.conns.get(&id).is_some_and(|conn| !conn.hostile);
                 self.overhear(node, &message);
                 let result = self.engine(node).handle_message(peer, message.clone());
                 if let Err(violation) = result
-                    && !self.node(sender).hostile
-                    && !self.node(node).hostile
+                    && honest
                 {
-                    let detail = format!("{sender} to {node}: {violation}: {message:?}");
+                    let detail = format!("{id} to {node}: {violation}: {message:?}");
                     return Err(Violation::new("honest nodes keep the protocol", detail));
                 }
             }

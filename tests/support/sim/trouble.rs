@@ -8,32 +8,48 @@ use super::step::Applied;
 use super::world::{Violation, World};
 
 impl World {
-    /// Connects a node to the broker.
-    pub(super) fn connect(&mut self, node: u8, portals: [u8; 2], first: Ep) -> Applied {
+    /// Connects a node to its broker, or to one that shares its own, or to another broker.
+    pub(super) fn connect(&mut self, nodes: [u8; 2], portals: [u8; 2], first: Ep) -> Applied {
         let usable = |index: u8| self.nodes.get(usize::from(index)).is_some_and(|node| node.alive);
         let pairs = portals[0].max(portals[1]);
         let free = self.model.eps.range(first..first + 2 * u32::from(pairs)).next().is_none();
-        if node == 0 || !usable(0) || !usable(node) || !free {
+        let [to, node] = nodes;
+        if node == to || !usable(to) || !usable(node) || !free {
             return Ok(false);
         }
-        let there = self.engine(node).connect(Relation::Broker, portals[1].into());
-        let Ok((peer_there, ids_there)) = there else { return Ok(false) };
-        let here = self.engine(0).connect(Relation::Client, portals[0].into());
-        let Ok((peer_here, ids_here)) = here else { return Ok(false) };
-        let conn = self.new_conn(0, node);
-        self.hold(conn, 0, 0, peer_here);
-        self.hold(conn, 1, node, peer_there);
+        let Some((peers, ids)) = self.begin_connection(nodes, portals) else { return Ok(false) };
+        let conn = self.new_conn(to, node);
+        self.hold(conn, usize::from(to > node), to, peers[0]);
+        self.hold(conn, usize::from(node > to), node, peers[1]);
+        self.node_mut(node).seeks = Some(peers[1]);
         for index in 0..pairs {
             let place = |ids: &[PortalId], at| {
                 ids.get(usize::from(index)).map_or(Place::Gone, |&id| Place::Held(at, id))
             };
-            let places = [place(&ids_here, 0), place(&ids_there, node)];
+            let places = [place(&ids[0], to), place(&ids[1], node)];
             let ep = first + 2 * u32::from(index);
             self.model.add_pair(ep, places);
             self.taint_if_hostile(node, ep);
         }
-        self.done(0)?;
+        self.done(to)?;
         self.done(node)
+    }
+
+    /// Tells both engines to connect, or neither.
+    fn begin_connection(
+        &mut self,
+        nodes: [u8; 2],
+        portals: [u8; 2],
+    ) -> Option<([PeerId; 2], [Vec<PortalId>; 2])> {
+        let brokers = nodes.map(|index| self.node(index).engine.config().is_broker);
+        let far = if brokers == [true; 2] { Relation::Broker } else { Relation::Client };
+        let mut engines = nodes.map(|index| self.node(index).engine.clone());
+        let (to, to_ids) = engines[0].connect(far, portals[0].into()).ok()?;
+        let (node, node_ids) = engines[1].connect(Relation::Broker, portals[1].into()).ok()?;
+        for (index, engine) in nodes.into_iter().zip(engines) {
+            self.node_mut(index).engine = engine;
+        }
+        Some(([to, node], [to_ids, node_ids]))
     }
 
     pub(super) fn crash(&mut self, node: u8, keep: u8) -> Applied {
@@ -41,7 +57,7 @@ impl World {
             return Ok(false);
         }
         self.troubles.lost = true;
-        self.troubles.refused |= node == 0;
+        self.troubles.refused |= node == 0 || self.federal;
         self.node_mut(node).alive = false;
         self.node_mut(node).asked.clear();
         let links: Vec<_> = self.node(node).links.values().copied().collect();
@@ -58,7 +74,7 @@ impl World {
             return Ok(false);
         }
         self.troubles.lost = true;
-        self.troubles.refused |= node == 0;
+        self.troubles.refused |= node == 0 || self.federal;
         self.engine(node).shut_down();
         self.done_leaving(node)
     }
@@ -123,7 +139,7 @@ impl World {
             receiver
                 .is_some_and(|(node, peer)| self.node(node).engine.max_payload_of(peer).is_some())
         };
-        id.nodes[0] == 0 || !greeted(0) || !greeted(1)
+        self.federal || id.nodes[0] == 0 || !greeted(0) || !greeted(1)
     }
 
     /// Answers the oldest request for transports.
@@ -134,7 +150,8 @@ impl World {
         let pairing = self.node_mut(node).asked.remove(0);
         let ends = match pairing {
             Pairing::Introduction(pair) => pair.names().map(|name| Some(Self::index_of(name))),
-            Pairing::Referral(heir) => [self.far_node(node, heir), Some(0)],
+            // Whoever activates it has it.
+            Pairing::Referral(heir) => [self.far_node(node, heir), Some(node)],
         };
         let transports = match ends {
             [Some(first), Some(second)] if grant => {
@@ -159,7 +176,7 @@ impl World {
     /// The node at the other end of a connection.
     pub(super) fn far_node(&self, node: u8, peer: PeerId) -> Option<u8> {
         let &(conn, side) = self.node(node).links.get(&peer)?;
-        Some(conn.nodes[1 - side])
+        self.receiver(conn, 1 - side).map(|(far, _)| far)
     }
 
     pub(super) fn withhold(&mut self, id: ConnId, side: Side) -> Applied {
@@ -184,11 +201,30 @@ impl World {
 
     pub(super) fn forge(&mut self, id: ConnId, side: Side, message: &Message<Tag>) -> Applied {
         let Some((node, _)) = self.receiver(id, side) else { return Ok(false) };
-        let Some(conn) = self.conns.get_mut(&id) else { return Ok(false) };
+        let Some(conn) = self.conns.get(&id) else { return Ok(false) };
         if !self.nodes[usize::from(node)].hostile || conn.holders[1 - side] == Holder::Nobody {
             return Ok(false);
         }
-        conn.queues[1 - side].push_back(Packet::Message(message.clone()));
+        let mut message = message.clone();
+        if let Message::Network(message) = &mut message
+            && let Some(transport) = message.transport_mut()
+        {
+            *transport = self.dead_end(node);
+        }
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.queues[1 - side].push_back(Packet::Message(message));
+        }
         Ok(true)
+    }
+
+    /// A transport that leads nowhere.
+    fn dead_end(&mut self, node: u8) -> ipcz_core::TransportId {
+        let id = self.new_conn(node, node);
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.hostile = true;
+            conn.holders[1] = Holder::Nobody;
+            conn.queues[0].push_back(Packet::Lost);
+        }
+        id.transport(0)
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use ipcz_core::{Cause, Config, Effect, Engine, Message, NodeName, Pairing, PeerId, TransportId};
+use ipcz_core::{
+    Cause, Config, Effect, Engine, Message, NetworkMessage, NodeName, Pairing, PeerId, TransportId,
+};
 
 use super::conn::{Conn, ConnId, Holder, Packet, Side, transport_in};
 use super::hostile::Seen;
@@ -33,6 +35,8 @@ pub(super) struct Node {
     pub(super) links: BTreeMap<PeerId, (ConnId, Side)>,
     /// Introductions that wait for their transports.
     pub(super) asked: Vec<Pairing>,
+    /// Its connection to the node that it was told to take for its broker.
+    pub(super) seeks: Option<PeerId>,
     /// What it can use, if it is hostile.
     pub(super) seen: Seen,
 }
@@ -54,6 +58,18 @@ pub struct World {
     pub(super) model: Model,
     /// What went wrong on purpose.
     pub troubles: Troubles,
+    /// Whether there is more to the network than one broker and its clients.
+    pub(super) federal: bool,
+}
+
+/// Whether somebody is told that somebody else cannot be reached.
+fn is_refusal(message: &Message<Tag>) -> bool {
+    use NetworkMessage as Say;
+    let Message::Network(message) = message else { return false };
+    matches!(
+        message,
+        Say::IntroductionRefused(_) | Say::PassRefusal { .. } | Say::ReferralRefused(_)
+    )
 }
 
 impl World {
@@ -61,15 +77,32 @@ impl World {
     /// Who has the greater name follows from `salt`.
     #[must_use]
     pub fn new(nodes: u8, hostile: bool, salt: u64) -> Self {
+        Self::with_brokers(nodes, 1, true, hostile, salt)
+    }
+
+    /// Nodes that know nobody. The first ones are brokers, and may join; clients may bring clients.
+    #[must_use]
+    pub fn network(nodes: u8, brokers: u8, takes_referrals: bool, salt: u64) -> Self {
+        let world = Self::with_brokers(nodes, brokers, takes_referrals, false, salt);
+        Self { federal: true, ..world }
+    }
+
+    fn with_brokers(
+        nodes: u8,
+        brokers: u8,
+        takes_referrals: bool,
+        hostile: bool,
+        salt: u64,
+    ) -> Self {
         let mut rng = Rng::new(salt);
         let mut node = |index: u8| {
             let config = Config {
                 name: NodeName(u128::from(rng.next()) << 64 | u128::from(index)),
-                is_broker: index == 0,
+                is_broker: index < brokers,
                 key: [index; 16],
                 features: 0,
                 max_payload: 1 << 20,
-                takes_referrals: true,
+                takes_referrals,
             };
             Node {
                 engine: Engine::new(config),
@@ -77,6 +110,7 @@ impl World {
                 hostile: hostile && index + 1 == nodes,
                 links: BTreeMap::new(),
                 asked: Vec::new(),
+                seeks: None,
                 seen: Seen::default(),
             }
         };
@@ -85,6 +119,7 @@ impl World {
             conns: BTreeMap::new(),
             model: Model::default(),
             troubles: Troubles::default(),
+            federal: false,
         }
     }
 
@@ -115,6 +150,7 @@ impl World {
     pub(super) fn hold(&mut self, conn: ConnId, side: Side, node: u8, peer: PeerId) {
         if let Some(known) = self.conns.get_mut(&conn) {
             known.holders[side] = Holder::Node(node, peer);
+            known.hostile |= self.nodes[usize::from(node)].hostile;
             self.node_mut(node).links.insert(peer, (conn, side));
         }
     }
@@ -185,13 +221,14 @@ impl World {
 
     /// Honest nodes stay connected unless something went wrong on purpose.
     fn check_may_be_lost(&self, conn: ConnId, cause: &Cause) -> Result<(), Violation> {
-        if self.troubles.lost || conn.nodes.iter().any(|&node| self.node(node).hostile) {
+        if self.troubles.lost || self.conns.get(&conn).is_none_or(|conn| conn.hostile) {
             return Ok(());
         }
         Err(Violation::new("connections last", format!("{conn}: {cause:?}")))
     }
 
     fn send(&mut self, node: u8, peer: PeerId, message: Message<Tag>) {
+        self.troubles.refused |= is_refusal(&message);
         self.overhear(node, &message);
         let packet = Packet::Message(message);
         let open = self.node(node).links.get(&peer).copied();
@@ -238,10 +275,10 @@ impl World {
         })
     }
 
-    /// The connection of a node to the broker.
-    pub(super) fn broker_conn(&self, node: u8) -> Option<ConnId> {
-        let links = self.node(node).links.values();
-        links.map(|&(conn, _)| conn).find(|conn| conn.nodes[0] == 0)
+    /// Whether a node could look for a broker, or, as a broker, for another one.
+    pub(super) fn is_alone(&self, node: u8) -> bool {
+        let node = self.node(node);
+        node.alive && !node.seeks.is_some_and(|peer| node.links.contains_key(&peer))
     }
 
     /// How a packet on its way to one end is held: by which node, as which peer.
