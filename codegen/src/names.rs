@@ -4,7 +4,9 @@
 ///
 /// It depends on the name alone, so that methods can be declared in any order. Two names of one
 /// interface that collide are refused by the checker, so nothing stronger is needed, and a C program
-/// computes this in three lines.
+/// computes this in three lines. What travels is this, combined by exclusive or with the same hash of
+/// the interface's full name: so methods of different interfaces are different, and those of one stay
+/// apart.
 #[must_use]
 pub fn method_id(name: &str) -> u64 {
     const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;

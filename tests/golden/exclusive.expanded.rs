@@ -20,6 +20,9 @@ pub(crate) struct ProgressReceiver {
 #[allow(dead_code)]
 const _: () = {
     use crate::renamed::__private as __ipcz;
+    const __INTERFACE: u64 = __ipcz::interface_id(
+        <ProgressProxy as __ipcz::Endpoint>::INTERFACE,
+    );
     impl ProgressProxy {
         /// A proxy and the receiver that its calls reach. Keep one, send the other.
         #[must_use]
@@ -35,7 +38,7 @@ const _: () = {
             self.end
                 .notify(
                     __ipcz::Method {
-                        id: 0xa0ad_6831_2a3d_0454,
+                        id: 0xa0ad_6831_2a3d_0454 ^ __INTERFACE,
                         name: "Progress::update",
                     },
                     move |to| {
@@ -56,7 +59,7 @@ const _: () = {
                     ::core::convert::Infallible,
                 >(
                     __ipcz::Method {
-                        id: 0x6917_a5ba_b915_40f2,
+                        id: 0x6917_a5ba_b915_40f2 ^ __INTERFACE,
                         name: "Progress::finish",
                     },
                     |_| ::core::result::Result::Ok(()),
@@ -71,7 +74,7 @@ const _: () = {
                     String,
                 >(
                     __ipcz::Method {
-                        id: 0xcdec_edad_70d5_8d36,
+                        id: 0xcdec_edad_70d5_8d36 ^ __INTERFACE,
                         name: "Progress::look",
                     },
                     |_| ::core::result::Result::Ok(()),
@@ -206,7 +209,7 @@ const _: () = {
             ::core::option::Option<__ipcz::Parcel>,
             __ipcz::CodecError,
         > {
-            match request.method() {
+            match request.method() ^ __INTERFACE {
                 0xa0ad_6831_2a3d_0454 => {
                     let (answer, message, handles) = request.split();
                     let mut from = __ipcz::Decoder::new(message.arguments(), handles);

@@ -34,6 +34,9 @@ pub struct WordCounterReceiver {
 #[allow(dead_code)]
 const _: () = {
     use ::ipcz::__private as __ipcz;
+    const __INTERFACE: u64 = __ipcz::interface_id(
+        <WordCounterProxy as __ipcz::Endpoint>::INTERFACE,
+    );
     impl WordCounterProxy {
         /// A proxy and the receiver that its calls reach. Keep one, send the other.
         #[must_use]
@@ -57,7 +60,7 @@ const _: () = {
                     CountError,
                 >(
                     __ipcz::Method {
-                        id: 0xb1e5_e28e_4479_a274,
+                        id: 0xb1e5_e28e_4479_a274 ^ __INTERFACE,
                         name: "WordCounter::count",
                     },
                     move |to| {
@@ -88,7 +91,7 @@ const _: () = {
                     ::core::convert::Infallible,
                 >(
                     __ipcz::Method {
-                        id: 0x2f2e_c047_4f1c_4fe4,
+                        id: 0x2f2e_c047_4f1c_4fe4 ^ __INTERFACE,
                         name: "WordCounter::bytes",
                     },
                     move |to| {
@@ -117,7 +120,7 @@ const _: () = {
             self.end
                 .notify(
                     __ipcz::Method {
-                        id: 0x1250_7319_1daf_5431,
+                        id: 0x1250_7319_1daf_5431 ^ __INTERFACE,
                         name: "WordCounter::log",
                     },
                     move |to| {
@@ -140,7 +143,7 @@ const _: () = {
                     ::core::convert::Infallible,
                 >(
                     __ipcz::Method {
-                        id: 0x0000_0000_0000_0007,
+                        id: 0x0000_0000_0000_0007 ^ __INTERFACE,
                         name: "WordCounter::total",
                     },
                     |_| ::core::result::Result::Ok(()),
@@ -272,7 +275,7 @@ const _: () = {
             ::core::option::Option<__ipcz::Parcel>,
             __ipcz::CodecError,
         > {
-            match request.method() {
+            match request.method() ^ __INTERFACE {
                 0xb1e5_e28e_4479_a274 => {
                     let (answer, message, handles) = request.split();
                     let mut from = __ipcz::Decoder::new(message.arguments(), handles);

@@ -29,7 +29,7 @@ impl Emitter<'_> {
                     ::core::option::Option<__ipcz::Parcel>,
                     __ipcz::CodecError,
                 > {
-                    match #request.method() {
+                    match #request.method() ^ __INTERFACE {
                         #(#arms)*
                         _ => ::core::result::Result::Ok(#request.unknown_method()),
                     }

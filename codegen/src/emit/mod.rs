@@ -46,6 +46,7 @@ pub fn interface(interface: &Interface, ipcz: &TokenStream) -> TokenStream {
     .into_iter()
     .collect();
     let conditions = conditions(&interface.attrs);
+    let end = &emitter.proxy;
     // Besides, a program may need one of the two ends only.
     let allow = allow_deprecated(&interface.attrs);
     quote! {
@@ -56,6 +57,8 @@ pub fn interface(interface: &Interface, ipcz: &TokenStream) -> TokenStream {
         #[allow(dead_code)]
         const _: () = {
             use #ipcz::__private as __ipcz;
+            const __INTERFACE: u64 =
+                __ipcz::interface_id(<#end as __ipcz::Endpoint>::INTERFACE);
             #impls
         };
     }

@@ -61,7 +61,7 @@ impl Emitter<'_> {
         quote! {
             #conditions #docs #deprecated
             #vis fn #name(&self #(, #args)*) -> #result {
-                self.end.#call(__ipcz::Method { id: #id, name: #title }, #encode)
+                self.end.#call(__ipcz::Method { id: #id ^ __INTERFACE, name: #title }, #encode)
             }
         }
     }

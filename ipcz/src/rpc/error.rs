@@ -21,8 +21,18 @@ pub enum CallError<E = Infallible> {
     Disconnected(#[source] Disconnect),
     /// The server does not have this method. It speaks another version of the interface, or another
     /// interface.
-    #[error("the server does not know the method `{0}`: it has another version of the interface")]
+    #[error(
+        "the server does not know the method `{0}`: it serves another interface, or another version \
+         of this one"
+    )]
     UnknownMethod(&'static str),
+    /// The method panicked. The server goes on with other calls.
+    #[error("the method `{0}` panicked; the server goes on")]
+    Panicked(&'static str),
+    /// The server could not make sense of the call, and closed the connection. Both sides must have the
+    /// same argument types.
+    #[error("the server refused the call of `{0}`: {1}")]
+    Malformed(&'static str, String),
     /// What the server answered is no answer to this call.
     #[error("the server's reply is malformed: {0}")]
     BadReply(#[source] CodecError),
@@ -42,6 +52,8 @@ pub enum CallError<E = Infallible> {
 pub(super) enum Fault {
     Disconnected(Disconnect),
     UnknownMethod,
+    Panicked,
+    Malformed(String),
     BadReply(CodecError),
     Encode(CodecError),
     TimedOut,
@@ -53,6 +65,8 @@ impl Fault {
         match self {
             Self::Disconnected(why) => CallError::Disconnected(why),
             Self::UnknownMethod => CallError::UnknownMethod(method),
+            Self::Panicked => CallError::Panicked(method),
+            Self::Malformed(text) => CallError::Malformed(method, text),
             Self::BadReply(error) => CallError::BadReply(error.at(method)),
             Self::Encode(error) => CallError::Encode(error.at(method)),
             Self::TimedOut => CallError::TimedOut,

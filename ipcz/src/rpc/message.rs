@@ -8,7 +8,7 @@
 //! | 0 | 1 | kind | kind |
 //! | 1 | 3 | reserved | reserved |
 //! | 4 | 4 | number of the call; 0 in a one-way message | number of the call |
-//! | 8 | 8 | id of the method | (the body starts here) |
+//! | 8 | 8 | id of the method: FNV-1a (64 bits) of its name, or the explicit id, exclusive-or FNV-1a of the interface's full name | (the body starts here) |
 //! | 16 | .. | the arguments | |
 //!
 //! The caller numbers its calls, and does not use a number again before its reply arrived. Replies
@@ -20,9 +20,23 @@
 //! its index among the parcel's handles. Nothing may follow the last value.
 //!
 //! A failure's body is one byte that says what happened, then UTF-8 text up to the end: 1, the server
-//! does not know the method; 2, the server could not encode the result.
+//! does not know the method; 2, the server could not encode the result; 3, the method panicked; 4, the
+//! request was malformed, and the server closes the connection.
 
 use super::codec::CodecError;
+
+/// What an interface's full name adds to the ids of its methods: 64-bit FNV-1a.
+#[must_use]
+pub const fn interface_id(name: &str) -> u64 {
+    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+    let (bytes, mut hash, mut index) = (name.as_bytes(), OFFSET, 0);
+    while index < bytes.len() {
+        hash = (hash ^ bytes[index] as u64).wrapping_mul(PRIME);
+        index += 1;
+    }
+    hash
+}
 
 /// Where the arguments of a request begin.
 pub(super) const REQUEST_HEAD: usize = 16;
@@ -39,6 +53,8 @@ const FAILURE: u8 = 4;
 pub(super) enum Failure {
     UnknownMethod,
     BadResult,
+    Panicked,
+    Malformed,
     /// A code of a later version.
     Other(u8),
 }
@@ -48,6 +64,8 @@ impl Failure {
         match self {
             Self::UnknownMethod => 1,
             Self::BadResult => 2,
+            Self::Panicked => 3,
+            Self::Malformed => 4,
             Self::Other(code) => code,
         }
     }
@@ -56,6 +74,8 @@ impl Failure {
         match code {
             1 => Self::UnknownMethod,
             2 => Self::BadResult,
+            3 => Self::Panicked,
+            4 => Self::Malformed,
             other => Self::Other(other),
         }
     }

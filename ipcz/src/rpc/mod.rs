@@ -36,6 +36,7 @@ pub(crate) mod private {
     pub use super::codec::{deserialize_portal, serialize_portal};
     pub use super::endpoint::{Endpoint, Incoming};
     pub use super::error::ServeError;
+    pub use super::message::interface_id;
     pub use super::server::{
         Answer, Message, Request, ServeExclusive, ServeShared, serve_exclusive,
         serve_exclusive_blocking, serve_shared, serve_shared_blocking,

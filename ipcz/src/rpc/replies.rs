@@ -349,6 +349,8 @@ impl Replies {
         let outcome = match head.failure {
             None => Ok((bytes, handles)),
             Some(Failure::UnknownMethod) => Err(Fault::UnknownMethod),
+            Some(Failure::Panicked) => Err(Fault::Panicked),
+            Some(Failure::Malformed) => Err(Fault::Malformed(failure_text(&bytes))),
             Some(_) => Err(Fault::BadReply(CodecError::new(failure_text(&bytes)))),
         };
         let mut state = self.lock();

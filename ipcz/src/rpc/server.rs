@@ -4,9 +4,11 @@
 //! calls `dispatch`, which decodes the arguments, runs the handler and encodes the result.
 
 use std::future::{Future, poll_fn};
+use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
+use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, Stream};
 
 use super::codec::{CodecError, EncodeAs, Encoder};
@@ -85,6 +87,27 @@ impl Answer {
 
 type Outcome = Result<Option<Parcel>, CodecError>;
 
+/// Runs one request. A handler that panics costs its caller the call; a request that is none costs the
+/// client the connection. Either is told.
+async fn run<F: Future<Output = Outcome>>(
+    portal: &Portal,
+    call: Option<u32>,
+    handler: F,
+) -> Outcome {
+    let fail =
+        |failure, text: &str| call.map(|call| Parcel::new(ReplyHead::failure(call, failure, text)));
+    // The server is used again after a panic, as it would be if the panic had ended a thread of many.
+    match AssertUnwindSafe(handler).catch_unwind().await {
+        Ok(Ok(reply)) => Ok(reply),
+        Ok(Err(error)) => {
+            answer(portal, fail(Failure::Malformed, &error.to_string()));
+            Err(error)
+        }
+        // The panic hook has said why; the client is not told what may be none of its business.
+        Err(_panic) => Ok(fail(Failure::Panicked, "")),
+    }
+}
+
 /// An interface whose methods all take `&self`: calls start in order and run at the same time.
 ///
 /// Whether that can move between threads depends on the interface, and the compiler finds out.
@@ -108,7 +131,8 @@ pub async fn serve_shared<I: ServeShared<S>, S>(
     server: S,
 ) -> Result<(), ServeError> {
     let portal = incoming.portal();
-    let mut calls = Calls::new(portal, |request| I::dispatch(&server, request));
+    let mut calls =
+        Calls::new(portal, |request| run(portal, request.head.call, I::dispatch(&server, request)));
     while calls.is_open || !calls.running.is_empty() {
         calls.step().await?;
     }
@@ -124,7 +148,8 @@ pub fn serve_shared_blocking<I: ServeShared<S>, S>(
     server: S,
 ) -> Result<(), ServeError> {
     let portal = incoming.portal();
-    let mut calls = Calls::new(portal, |request| I::dispatch(&server, request));
+    let mut calls =
+        Calls::new(portal, |request| run(portal, request.head.call, I::dispatch(&server, request)));
     while calls.is_open || !calls.running.is_empty() {
         if calls.running.is_empty() {
             // Nothing but the portal can wake this thread, so it waits there, which is quickest.
@@ -150,7 +175,8 @@ pub async fn serve_exclusive<I: ServeExclusive<S>, S>(
         match portal.recv().await {
             Ok(parcel) => {
                 let request = Request::parse(parcel)?;
-                answer(portal, I::dispatch(&mut server, request).await?);
+                let call = request.head.call;
+                answer(portal, run(portal, call, I::dispatch(&mut server, request)).await?);
             }
             Err(why) => return closed(why),
         }
@@ -170,7 +196,8 @@ pub fn serve_exclusive_blocking<I: ServeExclusive<S>, S>(
         match portal.recv_blocking() {
             Ok(parcel) => {
                 let request = Request::parse(parcel)?;
-                answer(portal, block_on(I::dispatch(&mut server, request))?);
+                let call = request.head.call;
+                answer(portal, block_on(run(portal, call, I::dispatch(&mut server, request)))?);
             }
             Err(why) => return closed(why),
         }
