@@ -24,8 +24,7 @@ pub struct Parcel<P> {
     pub payload: P,
     /// The portals that travel with it. While the parcel waits, it owns them.
     pub portals: Vec<PortalId>,
-    /// How many links between nodes it has travelled, if portals are in it. [`Engine::put`] begins
-    /// anew.
+    /// How many links it has travelled. [`Engine::put`] begins anew.
     pub hops: u16,
 }
 
@@ -179,7 +178,8 @@ impl<P: Payload> Engine<P> {
     }
 
     /// Sends a parcel on a link. The portals in it move, unless the link stays on this node.
-    pub(crate) fn transmit_parcel(&mut self, end: EndId, sequence: u64, parcel: Parcel<P>) {
+    pub(crate) fn transmit_parcel(&mut self, end: EndId, sequence: u64, mut parcel: Parcel<P>) {
+        parcel.hops = parcel.hops.saturating_add(1);
         let from = &mut self.ends[end.0];
         from.sent += 1;
         if let Some(to) = from.twin() {
@@ -187,10 +187,7 @@ impl<P: Payload> Engine<P> {
             return;
         }
         let (peer, link) = (from.peer, from.link);
-        let Parcel { payload, portals, mut hops } = parcel;
-        if !portals.is_empty() {
-            hops = hops.saturating_add(1);
-        }
+        let Parcel { payload, portals, hops } = parcel;
         let portals = portals.into_iter().map(|portal| self.depart(peer, portal)).collect();
         let message = Message::Parcel { link, sequence, hops, payload, portals };
         self.effects.push_back(Effect::Send { peer, message });
@@ -237,7 +234,7 @@ impl<P: Payload> Engine<P> {
         }
         end.received += 1;
         let towards = end.side.other();
-        if parcel.hops == limits::MAX_PORTAL_HOPS && !parcel.portals.is_empty() {
+        if parcel.hops == limits::MAX_HOPS {
             self.doomed.extend(parcel.portals);
             self.break_here(router);
             return Ok(());
