@@ -67,9 +67,10 @@ impl World {
             if tainted {
                 self.model.taint(ep);
             }
-            if lost {
-                self.model.forget(ep);
-            }
+        }
+        // Not before: what is forgotten is found in no parcel.
+        for &ep in moved.iter().filter(|_| lost) {
+            self.model.forget(ep);
         }
     }
 
