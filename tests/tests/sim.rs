@@ -223,6 +223,8 @@ fn worlds_with_a_hostile_node() {
     holds_for(0..300, Wanted { hostile: true, ..Wanted::default() });
     // Two routes tied together by a mixed-up key: a portal in a parcel in its own queue.
     holds_for(121_402..121_403, Wanted { hostile: true, ..Wanted::default() });
+    // A name that a hostile client had brought a transport for, when its owner came.
+    holds_for(16_086..16_087, Wanted { hostile: true, ..Wanted::default() });
     // A parcel that went round a ring within one node, in a step that never ended.
     holds_for(6054..6055, Wanted { hostile: true, ..Wanted::default() });
 }

@@ -99,7 +99,7 @@ impl Profile {
             }
             _ => (merges, upto(50)),
         };
-        let federal = !wanted.hostile && seed % 3 == 0 && wanted.nodes != Some(1);
+        let federal = !wanted.hostile && seed.is_multiple_of(3) && wanted.nodes != Some(1);
         let plain = Self {
             brokers: 1,
             federal: false,
