@@ -231,6 +231,17 @@ impl World {
         self.done(node)
     }
 
+    pub(super) fn clear_trap(&mut self, trap: u64) -> Applied {
+        let Some(armed) = self.model.traps.get(&trap).cloned() else { return Ok(false) };
+        let held = self.model.held(armed.ep).filter(|at| at.0 == armed.node);
+        let Some((node, portal)) = held else { return Ok(false) };
+        if !self.engine(node).clear_trap(portal, TrapId(trap)) {
+            return Err(Violation::new("a trap that is set can be cleared", format!("{armed:?}")));
+        }
+        self.model.traps.remove(&trap);
+        self.done(node)
+    }
+
     pub(super) fn trap_fired(
         &mut self,
         node: u8,

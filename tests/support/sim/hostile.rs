@@ -34,6 +34,14 @@ impl Seen {
     }
 }
 
+/// Something that nobody understands on one of the hostile node's connections.
+pub(super) fn garble(world: &World, rng: &mut Rng) -> Option<Step> {
+    let hostile = world.nodes.iter().filter(|node| node.hostile);
+    let all: Vec<_> = hostile.flat_map(|node| node.links.values().copied()).collect();
+    let (conn, side) = rng.pick(&all)?;
+    Some(Step::Garble { conn, side })
+}
+
 /// Something hostile on one of the hostile node's connections.
 pub(super) fn make(world: &World, rng: &mut Rng) -> Option<Step> {
     let all: Vec<(ConnId, Side)> = world
