@@ -57,6 +57,18 @@ fn random_worlds() {
 }
 
 #[test]
+fn networks_that_join() {
+    // A broker that had found a node was lost before it introduced it.
+    holds_for(33..34, Wanted::default());
+    holds_for(1293..1294, Wanted::default());
+    // A broker and another broker's client were introduced twice at a time.
+    holds_for(159..160, Wanted::default());
+    holds_for(252..253, Wanted::default());
+    // A node was to share a broker that the other one had met before.
+    holds_for(4857..4858, Wanted::default());
+}
+
+#[test]
 fn small_busy_worlds() {
     holds_for(0..100, Wanted { nodes: Some(2), steps: Some(80), ..Wanted::default() });
     holds_for(0..100, Wanted { nodes: Some(3), steps: Some(80), ..Wanted::default() });
@@ -211,4 +223,8 @@ fn worlds_with_a_hostile_node() {
     holds_for(0..300, Wanted { hostile: true, ..Wanted::default() });
     // Two routes tied together by a mixed-up key: a portal in a parcel in its own queue.
     holds_for(121_402..121_403, Wanted { hostile: true, ..Wanted::default() });
+    // A name that a hostile client had brought a transport for, when its owner came.
+    holds_for(16_086..16_087, Wanted { hostile: true, ..Wanted::default() });
+    // A parcel that went round a ring within one node, in a step that never ended.
+    holds_for(6054..6055, Wanted { hostile: true, ..Wanted::default() });
 }

@@ -12,7 +12,7 @@
 use crate::effect::Effect;
 use crate::end::Side;
 use crate::engine::Engine;
-use crate::ids::{LinkId, PeerId, PortalId};
+use crate::ids::{LinkId, NodeName, PeerId, PortalId};
 use crate::limits;
 use crate::message::{CauseKind, Hello, Message, Payload, ProtocolViolation};
 use crate::peer::{Expected, Peer, PeerKind, PeerState};
@@ -112,7 +112,11 @@ impl<P: Payload> Engine<P> {
         if hello.num_portals > limits::MAX_INITIAL_PORTALS {
             return Err(ProtocolViolation("too many initial portals"));
         }
-        match self.misfit(id, expected, hello) {
+        let misfit = self.misfit(id, expected, hello);
+        if misfit.is_none() {
+            self.displace_referral(id, hello.name);
+        }
+        match misfit {
             Some(kind) => self.cut(id, kind),
             None => self.become_peers(id, hello),
         }
@@ -130,7 +134,8 @@ impl<P: Payload> Engine<P> {
             Expected::OtherBroker => hello.is_broker && hello.wants_broker,
             Expected::Introduced { .. } => !hello.wants_broker,
         };
-        let known = self.peer_by_name(hello.name).is_some_and(|known| known != id);
+        let known = self.peer_by_name(hello.name).filter(|&known| known != id);
+        let known = known.is_some_and(|known| !self.is_hearsay(known));
         if hello.version != WIRE_VERSION {
             Some(CauseKind::WrongVersion)
         } else if known {
@@ -139,6 +144,21 @@ impl<P: Payload> Engine<P> {
             Some(CauseKind::WrongRole)
         } else {
             None
+        }
+    }
+
+    /// Whether all that is known of a peer is what the client said that brings it.
+    fn is_hearsay(&self, id: PeerId) -> bool {
+        self.peers.get(&id).is_some_and(|peer| {
+            let PeerState::Greeting { expected, .. } = &peer.state else { return false };
+            matches!(expected, Expected::Referred(_))
+        })
+    }
+
+    /// Who says hello under a name has it, rather than who a client said would do so.
+    fn displace_referral(&mut self, id: PeerId, name: NodeName) {
+        if let Some(known) = self.peer_by_name(name).filter(|&known| known != id) {
+            self.lose(known, CauseKind::AlreadyConnected);
         }
     }
 

@@ -61,7 +61,7 @@ pub use engine::{Config, Engine};
 pub use ids::{LinkId, NodeName, PeerId, PortalId, RouterId, Secret, TransportId, TrapId};
 pub use merge::MergeRefused;
 pub use message::{
-    Accept, Cause, CauseKind, Descriptor, EndKey, Hello, Message, NetworkMessage, Payload,
+    Accept, Cause, CauseKind, Descriptor, EndKey, Hello, Message, NetworkMessage, Payload, Probe,
     ProtocolViolation, RouteMessage,
 };
 pub use parcel::Parcel;

@@ -4,14 +4,15 @@
 /// better sent in several parcels.
 pub const MAX_PORTALS_PER_PARCEL: usize = 4096;
 
-/// Links between nodes that a parcel with portals in it may travel. Past it the route that carries it
-/// is cut.
+/// Links that a parcel, or a question about a route, may travel. Past it the route that carries it is
+/// cut.
 ///
 /// A portal that is sent over its own route while proxies remain there moves with each hop, and so
-/// lengthens the rest of its way by as much: it would travel for ever. Only a count tells that from
-/// honest travel, which can be long: a parcel that waits unread in a portal moves with it each time.
-/// So this is as large as its field allows.
-pub const MAX_PORTAL_HOPS: u16 = u16::MAX;
+/// lengthens the rest of its way by as much: it would travel for ever. So would anything that a
+/// hostile peer lets into a ring, and if that is on one node, a step would never end. Only a count
+/// tells these from honest travel, which can be long: a parcel that waits unread in a portal moves
+/// with it each time, 10,000 times perhaps. So this is as large as its field allows.
+pub const MAX_HOPS: u16 = u16::MAX;
 
 /// Portals that a connection may start with. A hello that asks for more is refused, because each
 /// costs a router before anything is known of the peer.

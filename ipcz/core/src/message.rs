@@ -26,7 +26,7 @@ pub enum Message<P> {
         link: LinkId,
         /// Its number on the route.
         sequence: u64,
-        /// How many links between nodes it has travelled, this one included, if portals are in it.
+        /// How many links it has travelled, this one included.
         hops: u16,
         /// What the application put.
         payload: P,
@@ -76,11 +76,20 @@ pub enum RouteMessage {
     /// "Connect to the end that this key names, in place of me."
     BypassMe(EndKey),
     /// "Does this route have an end?" The token is the sender's own.
-    Probe(Secret),
+    Probe(Probe),
     /// "The route that asked this has one."
-    Answer(Secret),
+    Answer(Probe),
     /// The route is cut.
     Disconnected(Cause),
+}
+
+/// A question about a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Probe {
+    /// Tells it from all others.
+    pub token: Secret,
+    /// How many routers have passed it on.
+    pub hops: u16,
 }
 
 /// Names one end of a link, to someone who knows neither node of it.

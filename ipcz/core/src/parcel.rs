@@ -9,8 +9,7 @@ pub struct Parcel<P> {
     pub payload: P,
     /// The portals that travel with it. While the parcel waits, it owns them.
     pub portals: Vec<PortalId>,
-    /// How many links between nodes it has travelled, if portals are in it. [`Engine::put`] begins
-    /// anew.
+    /// How many links it has travelled. [`Engine::put`](crate::Engine::put) begins anew.
     pub hops: u16,
 }
 

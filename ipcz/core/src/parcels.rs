@@ -171,7 +171,8 @@ impl<P: Payload> Engine<P> {
     }
 
     /// Sends a parcel on a link. The portals in it move, unless the link stays on this node.
-    pub(crate) fn transmit_parcel(&mut self, end: EndId, sequence: u64, parcel: Parcel<P>) {
+    pub(crate) fn transmit_parcel(&mut self, end: EndId, sequence: u64, mut parcel: Parcel<P>) {
+        parcel.hops = parcel.hops.saturating_add(1);
         let from = &mut self.ends[end.0];
         from.sent += 1;
         if let Some(to) = from.twin() {
@@ -183,10 +184,7 @@ impl<P: Payload> Engine<P> {
             let (router, _) = self.place(end);
             return self.break_here(router);
         }
-        let Parcel { payload, portals, mut hops } = parcel;
-        if !portals.is_empty() {
-            hops = hops.saturating_add(1);
-        }
+        let Parcel { payload, portals, hops } = parcel;
         let portals = portals.into_iter().map(|portal| self.depart(peer, portal)).collect();
         let message = Message::Parcel { link, sequence, hops, payload, portals };
         self.effects.push_back(Effect::Send { peer, message });
@@ -251,7 +249,7 @@ impl<P: Payload> Engine<P> {
         }
         end.received += 1;
         let towards = end.side.other();
-        if parcel.hops == limits::MAX_PORTAL_HOPS && !parcel.portals.is_empty() {
+        if parcel.hops == limits::MAX_HOPS {
             self.doomed.extend(parcel.portals);
             self.break_here(router);
             return Ok(());

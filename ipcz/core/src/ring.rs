@@ -26,12 +26,14 @@
 //! cut it, or keep its proxies by doing nothing.
 //!
 //! *Costs.* A probe passes each router once, and so does its answer; what passes on remembers
-//! nothing. A merge with a neighbour that is a terminal of the same node needs no probe.
+//! nothing. A token that a hostile peer invents may find no maker in a ring: its hops are counted.
+//! A merge with a neighbour that is a terminal of the same node needs no probe.
 
 use crate::end::Side;
 use crate::engine::Engine;
-use crate::ids::{EndId, RouterId, Secret};
-use crate::message::{Payload, RouteMessage};
+use crate::ids::{EndId, RouterId};
+use crate::limits;
+use crate::message::{Payload, Probe, RouteMessage};
 
 impl<P: Payload> Engine<P> {
     /// Lets a proxy that a merge made find out whether it is part of a ring.
@@ -44,7 +46,7 @@ impl<P: Payload> Engine<P> {
         }
         let token = self.secrets.fresh();
         self.routers[id.0].set_probe(Some(token));
-        self.send(inner, RouteMessage::Probe(token));
+        self.send(inner, RouteMessage::Probe(Probe { token, hops: 1 }));
     }
 
     /// Whether the router at the other end of a link is a terminal of this node.
@@ -54,35 +56,39 @@ impl<P: Payload> Engine<P> {
     }
 
     /// Some proxy wants to know whether its route has an end.
-    pub(crate) fn receive_probe(&mut self, end: EndId, token: Secret) {
+    pub(crate) fn receive_probe(&mut self, end: EndId, probe: Probe) {
         let (id, side) = self.place(end);
         let router = &self.routers[id.0];
-        if router.probe() == Some(token) {
+        if router.probe() == Some(probe.token) {
             self.break_here(id);
         } else if router.is_proxy() {
-            self.send_on(id, side.other(), RouteMessage::Probe(token));
+            self.send_on(id, side.other(), probe, RouteMessage::Probe);
         } else {
-            self.send_on(id, side, RouteMessage::Answer(token));
+            let answer = Probe { hops: 0, ..probe };
+            self.send_on(id, side, answer, RouteMessage::Answer);
         }
     }
 
     /// The route of some proxy has an end.
-    pub(crate) fn receive_answer(&mut self, end: EndId, token: Secret) {
+    pub(crate) fn receive_answer(&mut self, end: EndId, probe: Probe) {
         let (id, side) = self.place(end);
         let router = &mut self.routers[id.0];
-        if router.probe() == Some(token) {
+        if router.probe() == Some(probe.token) {
             router.set_probe(None);
             self.evaluate(id);
         } else if router.is_proxy() {
-            self.send_on(id, side.other(), RouteMessage::Answer(token));
+            self.send_on(id, side.other(), probe, RouteMessage::Answer);
         }
     }
 
     /// Sends a message on one side of a router, if anything may be sent there.
-    fn send_on(&mut self, id: RouterId, side: Side, message: RouteMessage) {
+    fn send_on(&mut self, id: RouterId, side: Side, probe: Probe, say: fn(Probe) -> RouteMessage) {
+        if probe.hops == limits::MAX_HOPS {
+            return self.break_here(id);
+        }
         let primary = self.routers[id.0].side(side).primary;
         if let Some(end) = primary.filter(|end| !self.ends[end.0].fin_sent) {
-            self.send(end, message);
+            self.send(end, say(Probe { hops: probe.hops + 1, ..probe }));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use ipcz_core::{
     Accept, Cause, CauseKind, Descriptor, EndKey, Hello, LinkId, Message, NetworkMessage, NodeName,
-    ProtocolViolation, RouteMessage, Secret, TransportId, WIRE_VERSION,
+    Probe, ProtocolViolation, RouteMessage, Secret, TransportId, WIRE_VERSION,
 };
 
 use super::{HELLO_IS_BROKER, HELLO_WANTS_BROKER, HandleKind, MAX_HANDLES, tag};
@@ -177,10 +177,14 @@ impl Reader<'_> {
             tag::YIELD => RouteMessage::Yield,
             tag::GRANT => RouteMessage::Grant,
             tag::BYPASS_ME => RouteMessage::BypassMe(self.key()?),
-            tag::PROBE => RouteMessage::Probe(self.secret()?),
-            tag::ANSWER => RouteMessage::Answer(self.secret()?),
+            tag::PROBE => RouteMessage::Probe(self.probe()?),
+            tag::ANSWER => RouteMessage::Answer(self.probe()?),
             _ => RouteMessage::Disconnected(self.cause()?),
         })
+    }
+
+    fn probe(&mut self) -> Decoded<Probe> {
+        Ok(Probe { token: self.secret()?, hops: self.u16()? })
     }
 
     fn cause(&mut self) -> Decoded<Cause> {

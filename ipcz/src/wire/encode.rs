@@ -100,7 +100,10 @@ impl Writer {
         }
         match message {
             RouteMessage::BypassMe(key) => self.key(key),
-            RouteMessage::Probe(token) | RouteMessage::Answer(token) => self.u128(token.0),
+            RouteMessage::Probe(probe) | RouteMessage::Answer(probe) => {
+                self.u128(probe.token.0);
+                self.u16(probe.hops);
+            }
             RouteMessage::Disconnected(cause) => self.cause(cause),
             _ => {}
         }

@@ -7,7 +7,7 @@
 //! | type | message | fields |
 //! | --- | --- | --- |
 //! | `01` | hello | version `u16`, flags `u8` (1 is broker, 2 wants broker), portals `u32`, features `u64`, max payload `u64`, name `u128`, secret `u128` |
-//! | `02` | parcel | link `u64`, sequence `u64`, handles `u16`, hops `u16` (0 without portals), one `u8` for each handle (0 portal, 1 attachment), one descriptor for each portal |
+//! | `02` | parcel | link `u64`, sequence `u64`, handles `u16`, hops `u16`, one `u8` for each handle (0 portal, 1 attachment), one descriptor for each portal |
 //! | `03` | accept | key, link `u64`, secret `u128` |
 //! | `10` | closed | link `u64`, length `u64` |
 //! | `11` | fin | link `u64`, count `u64` |
@@ -15,8 +15,8 @@
 //! | `13` | grant | link `u64` |
 //! | `14` | bypass me | link `u64`, key |
 //! | `15` | disconnected | link `u64`, cause `u8`, node `u128` (0 if unknown) |
-//! | `16` | probe | link `u64`, token `u128` |
-//! | `17` | answer | link `u64`, token `u128` |
+//! | `16` | probe | link `u64`, token `u128`, hops `u16` |
+//! | `17` | answer | link `u64`, token `u128`, hops `u16` |
 //! | `20` | request introduction | node `u128` |
 //! | `21` | introduce | node `u128`; one attachment, the transport |
 //! | `22` | introduced | node `u128` |

@@ -1,6 +1,6 @@
 use ipcz_core::{
     Accept, Cause, CauseKind, Descriptor, EndKey, Hello, LinkId, Message, NetworkMessage, NodeName,
-    RouteMessage, Secret, TransportId, WIRE_VERSION,
+    Probe, RouteMessage, Secret, TransportId, WIRE_VERSION,
 };
 
 use super::{HandleKind, decode, encode};
@@ -41,8 +41,8 @@ fn one_of_each() -> Vec<Message<Vec<HandleKind>>> {
         Message::Route(link, RouteMessage::Yield),
         Message::Route(link, RouteMessage::Grant),
         Message::Route(link, RouteMessage::BypassMe(KEY)),
-        Message::Route(link, RouteMessage::Probe(Secret(12))),
-        Message::Route(link, RouteMessage::Answer(Secret(13))),
+        Message::Route(link, RouteMessage::Probe(Probe { token: Secret(12), hops: 3 })),
+        Message::Route(link, RouteMessage::Answer(Probe { token: Secret(13), hops: 4 })),
         Message::Route(link, cause(CauseKind::NodeLost, Some(node))),
         Message::Route(link, cause(CauseKind::RouteBroken, None)),
         Message::Network(NetworkMessage::RequestIntroduction(node)),

@@ -67,9 +67,10 @@ impl World {
             if tainted {
                 self.model.taint(ep);
             }
-            if lost {
-                self.model.forget(ep);
-            }
+        }
+        // Not before: what is forgotten is found in no parcel.
+        for &ep in moved.iter().filter(|_| lost) {
+            self.model.forget(ep);
         }
     }
 
@@ -227,6 +228,17 @@ impl World {
                 return Err(Violation::new("a trap can be set on an open portal", detail));
             }
         }
+        self.done(node)
+    }
+
+    pub(super) fn clear_trap(&mut self, trap: u64) -> Applied {
+        let Some(armed) = self.model.traps.get(&trap).cloned() else { return Ok(false) };
+        let held = self.model.held(armed.ep).filter(|at| at.0 == armed.node);
+        let Some((node, portal)) = held else { return Ok(false) };
+        if !self.engine(node).clear_trap(portal, TrapId(trap)) {
+            return Err(Violation::new("a trap that is set can be cleared", format!("{armed:?}")));
+        }
+        self.model.traps.remove(&trap);
         self.done(node)
     }
 

@@ -6,7 +6,7 @@
 
 use ipcz_core::{
     Accept, Cause, CauseKind, Descriptor, EndKey, Hello, LinkId, Message, NetworkMessage, NodeName,
-    RouteMessage, Secret, TransportId,
+    Probe, RouteMessage, Secret, TransportId,
 };
 
 use super::conn::{ConnId, Side};
@@ -32,6 +32,14 @@ impl Seen {
         }
         self.0.push(message.clone());
     }
+}
+
+/// Something that nobody understands on one of the hostile node's connections.
+pub(super) fn garble(world: &World, rng: &mut Rng) -> Option<Step> {
+    let hostile = world.nodes.iter().filter(|node| node.hostile);
+    let all: Vec<_> = hostile.flat_map(|node| node.links.values().copied()).collect();
+    let (conn, side) = rng.pick(&all)?;
+    Some(Step::Garble { conn, side })
 }
 
 /// Something hostile on one of the hostile node's connections.
@@ -123,8 +131,8 @@ impl Forger<'_> {
             4 => RouteMessage::Yield,
             5 => RouteMessage::Grant,
             6..11 => RouteMessage::BypassMe(self.key()),
-            11 => RouteMessage::Probe(self.secret()),
-            12 => RouteMessage::Answer(self.secret()),
+            11 => RouteMessage::Probe(Probe { token: self.secret(), hops: 1 }),
+            12 => RouteMessage::Answer(Probe { token: self.secret(), hops: 1 }),
             _ => RouteMessage::Disconnected(Cause { kind: CauseKind::Violation, node: None }),
         }
     }
@@ -236,8 +244,8 @@ fn links_in(message: &Message<Tag>) -> Vec<LinkId> {
 fn secrets_in(message: &Message<Tag>) -> Vec<Secret> {
     let mut secrets: Vec<_> = ends_in(message).into_iter().map(|(_, secret)| secret).collect();
     secrets.extend(key_in(message).map(|key| key.secret));
-    if let Message::Route(_, RouteMessage::Probe(token) | RouteMessage::Answer(token)) = message {
-        secrets.push(*token);
+    if let Message::Route(_, RouteMessage::Probe(probe) | RouteMessage::Answer(probe)) = message {
+        secrets.push(probe.token);
     }
     secrets
 }

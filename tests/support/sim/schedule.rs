@@ -54,6 +54,8 @@ pub struct Weights {
     pub shut_down: u32,
     pub answer: u32,
     pub forge: u32,
+    pub clear_trap: u32,
+    pub garble: u32,
 }
 
 /// What the caller fixes; the rest follows from the seed.
@@ -87,6 +89,9 @@ impl Profile {
             disconnect: 0,
             shut_down: 0,
             answer: 5 + upto(10),
+            // In some seeds only, so that the others stay what they were.
+            clear_trap: if seed % 8 == 3 { 3 } else { 0 },
+            garble: if wanted.hostile && seed % 8 == 7 { 1 } else { 0 },
             forge: if wanted.hostile { 5 + upto(30) } else { 0 },
         };
         let merges = Weights { merge: 1 + upto(10), ..calm };
@@ -183,7 +188,7 @@ impl Scheduler {
     fn activity(&mut self, world: &World) -> Option<Step> {
         let w = self.profile.weights;
         type Make = fn(&mut Scheduler, &World) -> Option<Step>;
-        let kinds: [(u32, Make); 14] = [
+        let kinds: [(u32, Make); 16] = [
             (w.open, Self::open),
             (w.put, Self::put),
             (w.moves, Self::moves),
@@ -198,6 +203,8 @@ impl Scheduler {
             (w.shut_down, Self::shut_down),
             (w.answer, Self::answer),
             (w.forge, Self::forge),
+            (w.clear_trap, Self::clear_trap),
+            (w.garble, Self::garble),
         ];
         let total: u32 = kinds.iter().map(|(weight, _)| weight).sum();
         let mut at = self.rng.below(total as usize) as u32;
@@ -357,6 +364,15 @@ impl Scheduler {
         let asked = |&index: &u8| !world.node(index).asked.is_empty();
         let nodes: Vec<u8> = (0..self.profile.nodes).filter(asked).collect();
         Some(Step::Answer { node: self.rng.pick(&nodes)?, grant })
+    }
+
+    fn clear_trap(&mut self, world: &World) -> Option<Step> {
+        let set: Vec<u64> = world.model.traps.keys().copied().collect();
+        Some(Step::ClearTrap { trap: self.rng.pick(&set)? })
+    }
+
+    fn garble(&mut self, world: &World) -> Option<Step> {
+        hostile::garble(world, &mut self.rng)
     }
 
     fn forge(&mut self, world: &World) -> Option<Step> {

@@ -19,6 +19,8 @@ pub enum Step {
     Close { ep: Ep },
     Merge { a: Ep, b: Ep },
     Trap { ep: Ep, conditions: TrapConditions },
+    ClearTrap { trap: u64 },
+    Garble { conn: ConnId, side: Side },
     Connect { to: u8, node: u8, portals: [u8; 2], first: Ep },
     Crash { node: u8, keep: u8 },
     Drop { conn: ConnId, keep: [u8; 2] },
@@ -45,6 +47,10 @@ impl fmt::Display for Step {
             Self::Close { ep } => write!(f, "close p{ep}"),
             Self::Merge { a, b } => write!(f, "merge p{a} with p{b}"),
             Self::Trap { ep, conditions } => write!(f, "trap on p{ep}: {conditions:?}"),
+            Self::ClearTrap { trap } => write!(f, "clear trap {trap}"),
+            Self::Garble { conn, side } => {
+                write!(f, "node {} sends garbage on {conn}", conn.nodes[*side])
+            }
             Self::Connect { to, node, portals, first } => {
                 write!(f, "connect {to} with {node}, portals {portals:?} from p{first}")
             }
@@ -82,6 +88,8 @@ impl World {
             Step::Close { ep } => self.close(ep),
             Step::Merge { a, b } => self.merge(a, b),
             Step::Trap { ep, conditions } => self.set_trap(ep, conditions),
+            Step::ClearTrap { trap } => self.clear_trap(trap),
+            Step::Garble { conn, side } => self.garble(conn, side),
             Step::Connect { to, node, portals, first } => self.connect([to, node], portals, first),
             Step::Crash { node, keep } => self.crash(node, keep),
             Step::Drop { conn, keep } => self.drop_conn(conn, keep),

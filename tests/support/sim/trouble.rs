@@ -199,6 +199,16 @@ impl World {
         }
     }
 
+    /// Lets a hostile node send what cannot be understood.
+    pub(super) fn garble(&mut self, id: ConnId, side: Side) -> Applied {
+        let hostile = self.receiver(id, side).is_some_and(|(node, _)| self.node(node).hostile);
+        let Some((node, peer)) = self.receiver(id, 1 - side).filter(|_| hostile) else {
+            return Ok(false);
+        };
+        self.engine(node).handle_garbage(peer);
+        self.done(node)
+    }
+
     pub(super) fn forge(&mut self, id: ConnId, side: Side, message: &Message<Tag>) -> Applied {
         let Some((node, _)) = self.receiver(id, side) else { return Ok(false) };
         let Some(conn) = self.conns.get(&id) else { return Ok(false) };
