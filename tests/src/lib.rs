@@ -2,3 +2,6 @@
 
 #[path = "../support/sim/mod.rs"]
 pub mod sim;
+
+#[path = "../support/scenarios/mod.rs"]
+pub mod scenarios;

@@ -171,3 +171,22 @@ fn b_x_reason(portal: &Portal) -> ipcz::Disconnect {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn a_node_that_is_about_to_share_its_broker_waits_with_its_bypass() {
+    let net = Network::new();
+    let (x, n) = (net.node(true), net.node(false));
+    let (left, right) = net.driver.create_transports().unwrap();
+    let options = ConnectOptions::default();
+    let n_x = n.connect_transport(left, Relation::Broker, &options).unwrap();
+    let n_x = n_x.take_portal(0).unwrap();
+    let (m, n_m, m_n) = net.client(&n);
+    let (near, far) = m.open_portals();
+    n_x.put(Parcel::with_handles("", vec![Handle::from(pass(&m_n, &n_m, far))])).unwrap();
+    // The broker hears of a route to M before it hears of M.
+    let x_n = x.connect_transport(right, Relation::Client, &options).unwrap();
+    let (_, mut handles) = x_n.take_portal(0).unwrap().try_recv().unwrap().into_parts();
+    let Some(Handle::Portal(far)) = handles.pop() else { panic!("no portal") };
+    assert_direct((&m, &near), (&x, &far));
+    assert_no_proxies(&[&x, &n, &m]);
+}

@@ -210,6 +210,9 @@ impl<P: Payload> Engine<P> {
     /// A peer has heard of an introduction, which this broker made or passed on.
     fn handle_introduced(&mut self, from: PeerId, node: NodeName) {
         let Some(name) = self.peer_name(from) else { return };
+        if !self.config.is_broker && self.is_broker_of_this(from) {
+            return self.release_heir(node);
+        }
         self.end_search(node, name);
         if !self.pass_acknowledgement(name, node) {
             self.acknowledge(name, node);

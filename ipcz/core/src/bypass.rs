@@ -48,7 +48,7 @@ impl<P: Payload> Engine<P> {
             return self.break_here(id); // All that is left of a ring.
         }
         if self.ends[outer.0].owner && self.ends[inner.0].owner {
-            if router.probe().is_some() {
+            if router.probe().is_some() || self.is_too_early(outer, inner) {
                 return;
             }
             self.routers[id.0].committed = true;
@@ -63,6 +63,12 @@ impl<P: Payload> Engine<P> {
                 self.send(id, RouteMessage::Yield);
             }
         }
+    }
+
+    /// Whether the inner neighbour cannot connect to the outer one before the broker knows that.
+    fn is_too_early(&self, outer: EndId, inner: EndId) -> bool {
+        let [target, executor] = [outer, inner].map(|id| self.ends[id.0].peer);
+        executor != PeerId::LOOPBACK && executor != target && self.awaits_broker(target)
     }
 
     /// The key of the other end of a link.

@@ -170,6 +170,7 @@ impl<P: Payload> Engine<P> {
         peer.is_broker = hello.is_broker;
         peer.kind = kind_of(&expected, hello, self.config.is_broker);
         peer.max_payload = hello.max_payload;
+        peer.awaits_broker = expected == Expected::Heir;
         self.names.insert(hello.name, id);
         self.effects.push_back(Effect::Connected(id));
         // The node with the lesser name owns the initial links, and its hello seeds their secrets.
@@ -200,7 +201,7 @@ impl<P: Payload> Engine<P> {
                 self.share_with_heirs();
             }
             _ if *expected == Expected::Heir => self.share_broker(id),
-            _ => {}
+            _ => self.announce_referred(id),
         }
     }
 }

@@ -84,6 +84,11 @@ pub(crate) struct Peer {
     pub(crate) is_broker: bool,
     pub(crate) kind: PeerKind,
     pub(crate) max_payload: u64,
+    /// It inherits this node's broker, which has not said that it knows it: nobody can be introduced
+    /// to it yet.
+    pub(crate) awaits_broker: bool,
+    /// The client that brought it, which is told when it is there.
+    pub(crate) referred_by: Option<PeerId>,
     /// The ends of this node on this connection, by the id of their link.
     pub(crate) links: BTreeMap<LinkId, EndId>,
     next_link: u64,
@@ -100,6 +105,8 @@ impl Peer {
             is_broker: false,
             kind: PeerKind::Other,
             max_payload: 0,
+            awaits_broker: false,
+            referred_by: None,
             links: BTreeMap::new(),
             // What stands below is for the initial portals.
             next_link: u64::from(limits::MAX_INITIAL_PORTALS),

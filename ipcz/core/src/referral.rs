@@ -5,7 +5,11 @@
 //!                              N ──2 Refer(M, transport)──▶ broker
 //!   M ◀──2 Referred(broker, transport)── N
 //!   M ◀═════════════════ 3 hello, hello ═════════════════▶ broker
+//!                              N ◀──4 Introduced(M)── broker
 //! ```
+//!
+//! Until the fourth step, the broker may know nothing of M, and would refuse to introduce it: so N's
+//! proxies do not ask anybody to connect to M before.
 
 use std::collections::BTreeSet;
 
@@ -47,8 +51,10 @@ impl<P: Payload> Engine<P> {
     }
 
     fn deny_broker(&mut self, heir: PeerId) {
-        if self.peers.contains_key(&heir) {
+        if let Some(peer) = self.peers.get(&heir) {
+            let name = peer.name;
             self.tell(heir, NetworkMessage::ReferralRefused(self.config.name));
+            name.into_iter().for_each(|name| self.release_heir(name));
         }
     }
 
@@ -87,7 +93,11 @@ impl<P: Payload> Engine<P> {
             _ => {
                 // From the node that was to share its broker, or about one this node shared its own
                 // with. In the second case that node hears of it by its transport.
-                if self.broker == Some(from) && !self.is_broker_of_this(from) {
+                if self.is_broker_of_this(from) {
+                    if let NetworkMessage::ReferralRefused(heir) = message {
+                        self.release_heir(heir);
+                    }
+                } else if self.broker == Some(from) {
                     self.broker_lost();
                 }
                 Ok(())
@@ -112,7 +122,10 @@ impl<P: Payload> Engine<P> {
             self.tell(from, NetworkMessage::ReferralRefused(node));
             return Ok(());
         }
-        self.meet(Expected::Referred(node), node, transport);
+        let referred = self.meet(Expected::Referred(node), node, transport);
+        if let Some(peer) = self.peers.get_mut(&referred) {
+            peer.referred_by = Some(from);
+        }
         Ok(())
     }
 
@@ -161,5 +174,39 @@ impl<P: Payload> Engine<P> {
         self.broker = None;
         self.refuse_all_introductions();
         self.deny_heirs();
+        let heirs = self.peers.values().filter(|peer| peer.awaits_broker);
+        for heir in heirs.filter_map(|peer| peer.name).collect::<Vec<_>>() {
+            self.release_heir(heir);
+        }
+    }
+
+    /// A node that a client brought has said hello: others can be introduced to it.
+    pub(crate) fn announce_referred(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.get(&id) else { return };
+        if let (Some(by), Some(name)) = (peer.referred_by, peer.name)
+            && self.peers.contains_key(&by)
+        {
+            self.tell(by, NetworkMessage::Introduced(name));
+        }
+    }
+
+    /// Whether nobody but this node can reach a peer yet.
+    pub(crate) fn awaits_broker(&self, id: PeerId) -> bool {
+        self.peers.get(&id).is_some_and(|peer| peer.awaits_broker)
+    }
+
+    /// The broker knows an heir, or will not: proxies that lead there need wait no longer.
+    pub(crate) fn release_heir(&mut self, heir: NodeName) {
+        let Some(peer) = self.connected_peer(heir).and_then(|id| self.peers.get_mut(&id)) else {
+            return;
+        };
+        if !std::mem::take(&mut peer.awaits_broker) {
+            return;
+        }
+        for end in peer.links.values().copied().collect::<Vec<_>>() {
+            if let Some(router) = self.ends.get(end.0).and_then(|end| end.router) {
+                self.evaluate(router);
+            }
+        }
     }
 }

@@ -1,0 +1,269 @@
+//! One node, and the portals that it holds.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use ipcz::{
+    Child, ConnectOptions, Connection, Handle, Listener, Node, Parcel, Portal, Route, TryRecvError,
+};
+
+use super::network::PATIENCE;
+use super::order::{Answer, Ended, Leads, Name, Order, Seen};
+
+/// Portals that travel in one parcel.
+const TOGETHER: u64 = 1000;
+
+type Outcome = Result<Answer, Box<dyn std::error::Error>>;
+
+/// A node that obeys.
+#[derive(Default)]
+pub(super) struct Agent {
+    node: Option<Node>,
+    listener: Option<Listener>,
+    connections: Vec<Connection>,
+    children: Vec<Child>,
+    portals: BTreeMap<Name, Portal>,
+}
+
+impl Agent {
+    /// An agent with a node of this process.
+    pub(super) fn of(node: Node) -> Self {
+        Self { node: Some(node), ..Self::default() }
+    }
+
+    /// Does as it is told.
+    pub(super) fn obey(&mut self, order: Order) -> Answer {
+        let text = format!("{order:?}");
+        self.try_obey(order).unwrap_or_else(|why| Answer::Failed(format!("{text}: {why}")))
+    }
+
+    fn try_obey(&mut self, order: Order) -> Outcome {
+        match order {
+            Order::BeBroker => self.node = Some(Node::broker()?),
+            Order::Listen(path) => self.listener = Some(self.node().listen(path)?),
+            Order::Connect(path, name) => self.be_connected(Node::connect(path)?, name)?,
+            Order::BeSpawned(name) => self.be_connected(Node::from_parent()?, name)?,
+            Order::Join(path, name) => self.keep(self.node().join(path)?, name)?,
+            Order::Accept(name) => self.keep(self.listener()?.accept()?, name)?,
+            Order::AcceptBroker(name) => {
+                let options = ConnectOptions::default();
+                self.keep(self.listener()?.accept_broker(&options)?, name)?;
+            }
+            Order::Spawn { program, control, name } => self.spawn(&program, &control, name)?,
+            Order::Open { first, count } => self.open(first, count),
+            Order::Send { road, first, count } => self.send(road, first, count)?,
+            Order::Take { road, first, count } => self.take(road, first, count)?,
+            Order::Put { first, portals, number, count } => {
+                self.put(first..first + portals, number..number + count)?;
+            }
+            Order::Get { first, portals, number, count } => {
+                self.get(first..first + portals, number..number + count)?;
+            }
+            Order::Drain { portal, number } => return self.drain(portal, number),
+            Order::GetOrEnd { portal, number } => return self.get_or_end(portal, number),
+            Order::TryPut { portal, number } => return self.try_put(portal, number),
+            Order::End(portal) => return self.end(portal),
+            Order::Merge(a, b) => self.remove(a)?.merge(self.remove(b)?)?,
+            Order::Close { first, count } => {
+                (first..first + count).try_for_each(|name| self.remove(name).map(drop))?;
+            }
+            Order::Route(portal) => return Ok(Answer::Leads(self.leads(portal)?)),
+            Order::Look => return Ok(Answer::Seen(self.look()?)),
+            Order::Die => {
+                self.node().shut_down(std::time::Duration::ZERO);
+                self.portals.clear();
+            }
+        }
+        Ok(Answer::Done)
+    }
+
+    pub(super) fn node(&self) -> &Node {
+        self.node.as_ref().expect("it was told what to be")
+    }
+
+    fn listener(&self) -> Result<&Listener, String> {
+        self.listener.as_ref().ok_or_else(|| "it does not listen".to_owned())
+    }
+
+    fn portal(&self, name: Name) -> Result<&Portal, String> {
+        self.portals.get(&name).ok_or_else(|| format!("portal {name} is not here"))
+    }
+
+    fn remove(&mut self, name: Name) -> Result<Portal, String> {
+        self.portals.remove(&name).ok_or_else(|| format!("portal {name} is not here"))
+    }
+
+    fn be_connected(
+        &mut self,
+        (node, connection): (Node, Connection),
+        name: Name,
+    ) -> Result<(), ipcz::Error> {
+        self.node = Some(node);
+        self.keep(connection, name)
+    }
+
+    /// Keeps a connection, and its first portal by this name.
+    pub(super) fn keep(&mut self, connection: Connection, name: Name) -> Result<(), ipcz::Error> {
+        self.portals.insert(name, connection.take_portal(0)?);
+        self.connections.push(connection);
+        Ok(())
+    }
+
+    fn spawn(&mut self, program: &Path, control: &Path, name: Name) -> Result<(), ipcz::Error> {
+        let mut command = Command::new(program);
+        command.arg(control);
+        let child = self.node().spawn(command)?;
+        self.portals.insert(name, child.take_portal(0)?);
+        self.children.push(child);
+        Ok(())
+    }
+
+    fn open(&mut self, first: Name, count: u64) {
+        for name in first..first + count {
+            let (near, far) = self.node().open_portals();
+            self.portals.insert(name, near);
+            self.portals.insert(name + count, far);
+        }
+    }
+
+    fn send(
+        &mut self,
+        road: Name,
+        first: Name,
+        count: u64,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        let mut rest = first..first + count;
+        while !rest.is_empty() {
+            let some = rest.by_ref().take(TOGETHER as usize);
+            let handles: Result<Vec<_>, _> =
+                some.map(|name| self.remove(name).map(Handle::from)).collect();
+            self.portal(road)?.put(Parcel::with_handles("", handles?))?;
+        }
+        Ok(())
+    }
+
+    fn take(
+        &mut self,
+        road: Name,
+        first: Name,
+        count: u64,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        let mut names = first..first + count;
+        while !names.is_empty() {
+            let (_, handles) = self.portal(road)?.recv_timeout(PATIENCE)?.into_parts();
+            if handles.is_empty() {
+                return Err("a parcel without portals".into());
+            }
+            for handle in handles {
+                let Handle::Portal(portal) = handle else { return Err("another handle".into()) };
+                let name = names.next().ok_or("more portals than were sent")?;
+                self.portals.insert(name, portal);
+            }
+        }
+        Ok(())
+    }
+
+    fn put(
+        &self,
+        portals: std::ops::Range<Name>,
+        numbers: std::ops::Range<u64>,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        for name in portals {
+            let portal = self.portal(name)?;
+            numbers.clone().try_for_each(|number| portal.put(number.to_le_bytes().to_vec()))?;
+        }
+        Ok(())
+    }
+
+    fn get(
+        &self,
+        portals: std::ops::Range<Name>,
+        numbers: std::ops::Range<u64>,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        for name in portals {
+            let portal = self.portal(name)?;
+            for number in numbers.clone() {
+                let parcel = portal.recv_timeout(PATIENCE);
+                check(
+                    &parcel.map_err(|why| format!("instead of number {number}: {why}"))?,
+                    number,
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    fn drain(&self, portal: Name, number: u64) -> Outcome {
+        let portal = self.portal(portal)?;
+        let mut next = number;
+        loop {
+            match portal.try_recv() {
+                Ok(parcel) => check(&parcel, next)?,
+                Err(TryRecvError::Empty) => return Ok(Answer::Count(next - number)),
+                Err(why) => return Err(why.into()),
+            }
+            next += 1;
+        }
+    }
+
+    fn get_or_end(&self, portal: Name, number: u64) -> Outcome {
+        match self.portal(portal)?.recv_timeout(PATIENCE) {
+            Ok(parcel) => check(&parcel, number)?,
+            Err(TryRecvError::Disconnected(why)) => return Ok(Answer::Ended(why.into())),
+            Err(why) => return Err(why.into()),
+        }
+        Ok(Answer::Done)
+    }
+
+    fn try_put(&self, portal: Name, number: u64) -> Outcome {
+        let put = self.portal(portal)?.put(number.to_le_bytes().to_vec());
+        match put.map_err(|refused| refused.kind()) {
+            Ok(()) => Ok(Answer::Done),
+            Err(ipcz::PutErrorKind::Disconnected(why)) => Ok(Answer::Ended(why.into())),
+            Err(why) => Err(format!("{why}").into()),
+        }
+    }
+
+    fn end(&self, portal: Name) -> Outcome {
+        let portal = self.portal(portal)?;
+        loop {
+            match portal.recv_timeout(PATIENCE) {
+                Ok(_) => {}
+                Err(TryRecvError::Disconnected(why)) => return Ok(Answer::Ended(Ended::from(why))),
+                Err(TryRecvError::Empty) => return Err("the route goes on".into()),
+            }
+        }
+    }
+
+    fn leads(&self, portal: Name) -> Result<Leads, String> {
+        Ok(match self.portal(portal)?.route() {
+            Route::Local => Leads::Here,
+            Route::Remote(name) => Leads::To(name.0),
+            _ => Leads::Nowhere,
+        })
+    }
+
+    fn look(&self) -> std::io::Result<Seen> {
+        let count = |folder| std::fs::read_dir(folder).map(Iterator::count);
+        let topology = self.node().topology();
+        let peers = topology.peers.iter().map(|peer| (peer.name.0, peer.links));
+        Ok(Seen {
+            name: topology.name.0,
+            peers: peers.collect(),
+            terminals: topology.terminals,
+            proxies: topology.proxies,
+            descriptors: count("/proc/self/fd")?,
+            threads: count("/proc/self/task")?,
+        })
+    }
+}
+
+fn check(parcel: &Parcel, number: u64) -> Result<(), String> {
+    let bytes = parcel.bytes();
+    match bytes.try_into().map(u64::from_le_bytes) {
+        Ok(found) if found == number => Ok(()),
+        Ok(found) => Err(format!("number {found} instead of {number}")),
+        Err(_) => Err(format!("{bytes:?} instead of number {number}")),
+    }
+}

@@ -1,0 +1,112 @@
+//! What a node can be told to do, and what it answers.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A portal, by the name that the test gave it. It keeps that name wherever it goes.
+pub(super) type Name = u64;
+
+/// What a node is told to do.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Order {
+    /// Be a broker.
+    BeBroker,
+    /// Listen at this path.
+    Listen(PathBuf),
+    /// Be a node that is connected to who listens at this path. The first portal gets this name.
+    Connect(PathBuf, Name),
+    /// Join the broker that listens at this path.
+    Join(PathBuf, Name),
+    /// Accept who has connected.
+    Accept(Name),
+    /// Accept a broker.
+    AcceptBroker(Name),
+    /// Run a program with a node of its own, which is told this number and this path.
+    Spawn { program: PathBuf, control: PathBuf, name: Name },
+    /// Be the node of a program that was spawned.
+    BeSpawned(Name),
+    /// Open `count` pairs, named from `first` on: the near ends, then the far ends.
+    Open { first: Name, count: u64 },
+    /// Put the portals named from `first` on over the portal `road`, many in a parcel.
+    Send { road: Name, first: Name, count: u64 },
+    /// Take as many portals from the portal `road`.
+    Take { road: Name, first: Name, count: u64 },
+    /// Put parcels numbered from `number` on, `count` into each of the `portals` from `first` on.
+    Put { first: Name, portals: u64, number: u64, count: u64 },
+    /// Take as many, and check the numbers.
+    Get { first: Name, portals: u64, number: u64, count: u64 },
+    /// Take what is there, from `number` on, and say how many that were.
+    Drain { portal: Name, number: u64 },
+    /// Take one parcel, numbered `number`, or learn why there is none.
+    GetOrEnd { portal: Name, number: u64 },
+    /// Put one, and learn whether that was refused.
+    TryPut { portal: Name, number: u64 },
+    /// Wait until the portal's route ends, and say why.
+    End(Name),
+    /// Merge two portals.
+    Merge(Name, Name),
+    /// Close the portals from `first` on.
+    Close { first: Name, count: u64 },
+    /// Say where the portal leads.
+    Route(Name),
+    /// Say what the node knows of the network.
+    Look,
+    /// End without a word, as far as that is possible without a process of one's own.
+    Die,
+}
+
+/// What a node answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Answer {
+    Done,
+    Count(u64),
+    Ended(Ended),
+    Leads(Leads),
+    Seen(Seen),
+    /// It could not. The text says why.
+    Failed(String),
+}
+
+/// Why a route is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// The name of the [`DisconnectKind`](ipcz::DisconnectKind).
+    pub kind: String,
+    /// The node that was lost or did wrong.
+    pub node: Option<u128>,
+}
+
+impl From<ipcz::Disconnect> for Ended {
+    fn from(why: ipcz::Disconnect) -> Self {
+        Self { kind: format!("{:?}", why.kind()), node: why.node().map(|name| name.0) }
+    }
+}
+
+/// Where a portal leads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Leads {
+    /// To the same node.
+    Here,
+    /// To the node of this name.
+    To(u128),
+    /// Nowhere.
+    Nowhere,
+}
+
+/// What a node knows of the network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Its name.
+    pub name: u128,
+    /// The nodes it is connected to, and the links to each.
+    pub peers: Vec<(u128, usize)>,
+    /// Its portals.
+    pub terminals: usize,
+    /// Its proxies.
+    pub proxies: usize,
+    /// The descriptors of its process.
+    pub descriptors: usize,
+    /// The threads of its process.
+    pub threads: usize,
+}
