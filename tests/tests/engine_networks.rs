@@ -53,6 +53,25 @@ fn clients_of_joined_brokers_meet_once() {
 }
 
 #[test]
+fn a_broker_meets_the_client_of_another() {
+    for (broker, other, grants) in [(0, 1, true), (1, 0, true), (0, 1, false), (1, 0, false)] {
+        let mut net = Net::new(2, 3);
+        let [to_other, at_other] = net.join(broker, other);
+        let [to_client, at_client] = net.client(other, 2);
+        net.grants = grants;
+        let (near, far) = net.engines[broker].open_portals();
+        let far = net.pass((broker, to_other), (other, at_other), far);
+        let far = net.pass((other, to_client), (2, at_client), far);
+        let (from, to) = (broker as u128 + 1, other as u128 + 1);
+        let direct = if grants { NodeName(3) } else { NodeName(to) };
+        assert_eq!(net.engines[broker].route(near), Some(Route::Remote(direct)));
+        let direct = if grants { NodeName(from) } else { NodeName(to) };
+        assert_eq!(net.engines[2].route(far), Some(Route::Remote(direct)));
+        net.assert_no_introductions();
+    }
+}
+
+#[test]
 fn an_introduction_across_brokers_without_transports() {
     let Joined { net, near, .. } = joined(|net| net.grants = false);
     assert!(net.proxies() > 0);
