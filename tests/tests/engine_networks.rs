@@ -53,6 +53,25 @@ fn clients_of_joined_brokers_meet_once() {
 }
 
 #[test]
+fn a_broker_meets_the_client_of_another() {
+    for (broker, other, grants) in [(0, 1, true), (1, 0, true), (0, 1, false), (1, 0, false)] {
+        let mut net = Net::new(2, 3);
+        let [to_other, at_other] = net.join(broker, other);
+        let [to_client, at_client] = net.client(other, 2);
+        net.grants = grants;
+        let (near, far) = net.engines[broker].open_portals();
+        let far = net.pass((broker, to_other), (other, at_other), far);
+        let far = net.pass((other, to_client), (2, at_client), far);
+        let (from, to) = (broker as u128 + 1, other as u128 + 1);
+        let direct = if grants { NodeName(3) } else { NodeName(to) };
+        assert_eq!(net.engines[broker].route(near), Some(Route::Remote(direct)));
+        let direct = if grants { NodeName(from) } else { NodeName(to) };
+        assert_eq!(net.engines[2].route(far), Some(Route::Remote(direct)));
+        net.assert_no_introductions();
+    }
+}
+
+#[test]
 fn an_introduction_across_brokers_without_transports() {
     let Joined { net, near, .. } = joined(|net| net.grants = false);
     assert!(net.proxies() > 0);
@@ -211,6 +230,50 @@ fn an_heir_hears_that_there_will_be_no_broker() {
     net.connect(1, Relation::Client, 2, Relation::Broker);
     assert_eq!(net.peers(2), [1]);
     assert!(may_look_again(&mut net, 2));
+}
+
+/// Nodes 2 and 3 have a route by way of node 1, whose broker they are to inherit: its hello is under way.
+fn heirs_with_a_route() -> (Net, [ipcz_core::PortalId; 2]) {
+    let mut net = Net::new(1, 4);
+    net.begin(0, Relation::Client, 1, Relation::Broker);
+    net.hold_back(0, 1);
+    let [to_2, at_2] = net.begin(1, Relation::Client, 2, Relation::Broker);
+    let [to_3, at_3] = net.begin(1, Relation::Client, 3, Relation::Broker);
+    net.rest();
+    let (near, far) = net.engines[3].open_portals();
+    let far = net.pass((3, at_3), (1, to_3), far);
+    let far = net.pass((1, to_2), (2, at_2), far);
+    assert!(net.engines[2].pending_introductions() > 0);
+    (net, [near, far])
+}
+
+#[test]
+fn a_route_waits_for_the_broker() {
+    let (mut net, [near, far]) = heirs_with_a_route();
+    // A broker refuses to introduce a node that it does not know yet, so that one comes first.
+    net.let_go();
+    net.hold_back(0, 2);
+    net.rest();
+    net.let_go();
+    net.rest();
+    assert_eq!(net.engines[3].route(near), Some(Route::Remote(NodeName(3))));
+    assert_eq!(net.engines[2].route(far), Some(Route::Remote(NodeName(4))));
+    assert_eq!(net.proxies(), 0);
+    net.assert_no_introductions();
+}
+
+#[test]
+fn a_route_does_not_wait_for_a_broker_that_is_lost() {
+    let (mut net, [near, far]) = heirs_with_a_route();
+    net.crash(0);
+    net.rest();
+    net.assert_no_introductions();
+    assert_eq!((net.engines[3].cause(near), net.engines[2].cause(far)), (None, None));
+    let parcel = engines::with(vec![]);
+    net.engines[3].put(near, parcel.clone()).unwrap();
+    net.work(3);
+    net.rest();
+    assert_eq!(net.engines[2].get(far), Ok(parcel));
 }
 
 #[test]

@@ -283,3 +283,57 @@ fn a_shutdown_closes_what_it_can() {
     assert_eq!(heard.last(), Some(&Message::Network(goodbye)));
     assert_eq!(bench.engine.counts(), ipcz_core::Counts::default());
 }
+
+/// Introduces the engine to a node, and gives the peer that this made and the one that it ended.
+fn introduce(engine: &mut Engine<Bytes>, by: PeerId, node: u128) -> [Option<PeerId>; 2] {
+    let message = NetworkMessage::Introduce { node: NodeName(node), transport: TRANSPORT };
+    engine.handle_message(by, Message::Network(message)).unwrap();
+    engine.audit().unwrap();
+    let effects: Vec<_> = std::iter::from_fn(|| engine.poll_effect()).collect();
+    let made = effects.iter().find_map(|effect| match effect {
+        Effect::Activate { peer, .. } => Some(*peer),
+        _ => None,
+    });
+    let ended = effects.iter().find_map(|effect| match effect {
+        Effect::Disconnect { peer, .. } => Some(*peer),
+        _ => None,
+    });
+    assert_eq!(effects.contains(&Effect::DropTransport(TRANSPORT)), made.is_none());
+    [made, ended]
+}
+
+#[test]
+fn an_introduction_by_the_broker_replaces_a_connection() {
+    let (mut engine, broker) = client();
+    let [first, none] = introduce(&mut engine, broker, 99);
+    assert!(first.is_some() && none.is_none());
+    let [second, ended] = introduce(&mut engine, broker, 99);
+    assert!(second.is_some() && ended == first);
+    // But not that to the broker, nor one to itself.
+    assert_eq!(introduce(&mut engine, broker, 1), [None, None]);
+    assert_eq!(introduce(&mut engine, broker, 5), [None, None]);
+}
+
+#[test]
+fn brokers_keep_the_introduction_by_the_least() {
+    let mut engine = Engine::new(config(5, true));
+    let [low, high] = [1, 2].map(|name| {
+        let (peer, _) = engine.connect(Relation::Broker, 0).unwrap();
+        let hello = Hello { is_broker: true, ..hello(name, 0) };
+        engine.handle_message(peer, Message::Hello(hello)).unwrap();
+        peer
+    });
+    while engine.poll_effect().is_some() {}
+    let [by_high, _] = introduce(&mut engine, high, 99);
+    assert!(by_high.is_some());
+    assert_eq!(introduce(&mut engine, high, 99), [None, None]);
+    let [by_low, ended] = introduce(&mut engine, low, 99);
+    assert!(by_low.is_some() && ended == by_high);
+    assert_eq!(introduce(&mut engine, high, 99), [None, None]);
+    // Those that are connected stay so.
+    let hello = Hello { is_broker: true, wants_broker: false, ..hello(99, 0) };
+    engine.handle_message(by_low.unwrap(), Message::Hello(hello)).unwrap();
+    while engine.poll_effect().is_some() {}
+    assert_eq!(introduce(&mut engine, low, 99), [None, None]);
+    assert_eq!(introduce(&mut engine, high, 1), [None, None]);
+}
