@@ -14,7 +14,7 @@ use crate::end::Side;
 use crate::engine::Engine;
 use crate::ids::{LinkId, NodeName, PeerId, PortalId};
 use crate::limits;
-use crate::message::{CauseKind, Hello, Message, Payload, ProtocolViolation};
+use crate::message::{Cause, CauseKind, Hello, Message, Payload, ProtocolViolation};
 use crate::peer::{Expected, Peer, PeerKind, PeerState};
 use crate::secrets;
 
@@ -158,7 +158,8 @@ impl<P: Payload> Engine<P> {
     /// Who says hello under a name has it, rather than who a client said would do so.
     fn displace_referral(&mut self, id: PeerId, name: NodeName) {
         if let Some(known) = self.peer_by_name(name).filter(|&known| known != id) {
-            self.lose(known, CauseKind::AlreadyConnected);
+            let kind = CauseKind::AlreadyConnected;
+            self.lose(known, Cause { kind, node: Some(name) });
         }
     }
 
