@@ -20,7 +20,7 @@ pub(crate) struct ProgressReceiver {
 #[allow(dead_code)]
 const _: () = {
     use crate::renamed::__private as __ipcz;
-    const __INTERFACE: u64 = __ipcz::interface_id(
+    const __INTERFACE: ::core::primitive::u64 = __ipcz::interface_id(
         <ProgressProxy as __ipcz::Endpoint>::INTERFACE,
     );
     impl ProgressProxy {

@@ -34,7 +34,7 @@ pub struct WordCounterReceiver {
 #[allow(dead_code)]
 const _: () = {
     use ::ipcz::__private as __ipcz;
-    const __INTERFACE: u64 = __ipcz::interface_id(
+    const __INTERFACE: ::core::primitive::u64 = __ipcz::interface_id(
         <WordCounterProxy as __ipcz::Endpoint>::INTERFACE,
     );
     impl WordCounterProxy {

@@ -243,7 +243,6 @@ fn heirs_with_a_route() -> (Net, [ipcz_core::PortalId; 2]) {
     let (near, far) = net.engines[3].open_portals();
     let far = net.pass((3, at_3), (1, to_3), far);
     let far = net.pass((1, to_2), (2, at_2), far);
-    assert!(net.engines[2].pending_introductions() > 0);
     (net, [near, far])
 }
 
@@ -273,7 +272,7 @@ fn a_route_does_not_wait_for_a_broker_that_is_lost() {
     net.engines[3].put(near, parcel.clone()).unwrap();
     net.work(3);
     net.rest();
-    assert_eq!(net.engines[2].get(far), Ok(parcel));
+    assert_eq!(net.engines[2].get(far).map(|got| got.payload), Ok(parcel.payload));
 }
 
 #[test]

@@ -252,17 +252,18 @@ fn what_is_known_of_a_peer() {
 #[test]
 fn the_end_of_a_connection_is_told_with_its_reason() {
     type End = fn(&mut Engine<Bytes>, PeerId);
-    let ends: [(End, CauseKind, bool); 3] = [
-        (|engine, peer| engine.handle_lost(peer), CauseKind::NodeLost, false),
-        (|engine, peer| engine.handle_garbage(peer), CauseKind::Violation, true),
-        (|engine, peer| engine.disconnect(peer), CauseKind::Shutdown, true),
+    // Who ends it on purpose is this node, number 5; what else ends it is the peer's doing.
+    let ends: [(End, CauseKind, u128, bool); 3] = [
+        (|engine, peer| engine.handle_lost(peer), CauseKind::NodeLost, 3, false),
+        (|engine, peer| engine.handle_garbage(peer), CauseKind::Violation, 3, true),
+        (|engine, peer| engine.disconnect(peer), CauseKind::Shutdown, 5, true),
     ];
-    for (end, kind, says) in ends {
+    for (end, kind, who, says) in ends {
         let mut bench = Bench::new();
         assert_eq!(bench.engine.route(bench.at_low[0]), Some(Route::Remote(NodeName(3))));
         end(&mut bench.engine, bench.low);
         let cause = bench.engine.cause(bench.at_low[0]).unwrap();
-        assert_eq!((cause.kind, cause.node), (kind, Some(NodeName(3))));
+        assert_eq!((cause.kind, cause.node), (kind, Some(NodeName(who))));
         assert_eq!(bench.engine.route(bench.at_low[0]), Some(Route::Cut(cause)));
         let goodbye = Message::Network(NetworkMessage::Goodbye(kind));
         assert_eq!(bench.heard(bench.low).contains(&goodbye), says);

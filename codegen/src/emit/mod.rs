@@ -57,7 +57,7 @@ pub fn interface(interface: &Interface, ipcz: &TokenStream) -> TokenStream {
         #[allow(dead_code)]
         const _: () = {
             use #ipcz::__private as __ipcz;
-            const __INTERFACE: u64 =
+            const __INTERFACE: ::core::primitive::u64 =
                 __ipcz::interface_id(<#end as __ipcz::Endpoint>::INTERFACE);
             #impls
         };
