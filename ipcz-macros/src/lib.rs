@@ -15,7 +15,7 @@ use proc_macro::TokenStream;
 ///
 /// * the trait, in which `async fn` methods give futures that are `Send`, and are implemented by
 ///   `async fn` all the same;
-/// * `WordsProxy`, which has the trait's methods. A method with a reply gives a `Call`, which can be
+/// * `WordsProxy`, which has methods of the same names; it does not implement the trait. A method with a reply gives a `Call`, which can be
 ///   awaited on any executor or waited for; a `#[oneway]` method gives a `Sent`.
 ///   `WordsProxy::pair(&node)` makes a proxy and the receiver that its calls reach;
 /// * `WordsReceiver`, which has a server take the calls: `serve(server).await` or
@@ -37,7 +37,8 @@ use proc_macro::TokenStream;
 ///
 /// Arguments and results are types that implement serde's `Serialize` and `Deserialize`. An argument
 /// may also be `&str` or `&[u8]`: the proxy's method borrows it from its caller, the server's from
-/// the message. A `Result<T, E>` is the application's own, apart from what can befall a call. Bytes
+/// the message. A `Result<T, E>`, written as such and not by an alias, is the application's own, apart from
+/// what can befall a call. Bytes
 /// (`Vec<u8>`, `&[u8]`, `[u8; N]`, and the first and last of these inside of an `Option` or `Result`)
 /// are moved as one copy.
 ///

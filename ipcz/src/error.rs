@@ -22,8 +22,8 @@ pub struct Disconnect {
 pub enum DisconnectKind {
     /// The peer portal was closed. Everything that was put into it before has been taken.
     PeerClosed,
-    /// The connection to a node on the way ended without a farewell: its process ended or was
-    /// killed.
+    /// The connection to a node on the way ended without a farewell: its process was killed, or
+    /// ended without dropping its node.
     NodeLost,
     /// A node on the way, or the portal's own, shut down or ended the connection on purpose.
     Shutdown,
@@ -81,11 +81,16 @@ impl fmt::Display for Disconnect {
         match (self.kind, self.node) {
             (DisconnectKind::PeerClosed, _) => return f.write_str("the peer portal was closed"),
             (_, Some(node)) => write!(f, "node {node}: ")?,
+            (DisconnectKind::NodeLost, None) => {
+                return f.write_str(
+                    "the other process went before it said who it is: did it make an ipcz node?",
+                );
+            }
             (_, None) => f.write_str("the node at the other end of the connection: ")?,
         }
         f.write_str(match self.kind {
             DisconnectKind::PeerClosed | DisconnectKind::NodeLost => "its process is gone",
-            DisconnectKind::Shutdown => "it shut down",
+            DisconnectKind::Shutdown => "it shut down or ended the connection",
             DisconnectKind::Violation => "it broke the protocol and was cut off",
             DisconnectKind::RouteBroken => "it found the route's ends at odds and gave it up",
             DisconnectKind::WrongVersion => "it speaks another version of the protocol",
@@ -203,7 +208,8 @@ pub enum TryRecvError {
 }
 
 /// A node, a connection or a child process could not be made.
-#[derive(Debug)]
+///
+/// Its debug form is what it says, so that a `main` that returns it prints something to act on.
 pub struct Error {
     kind: ErrorKind,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -255,7 +261,27 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.kind {
+        f.write_str(match (self.kind, &self.source) {
+            // What the source says is all there is to say.
+            (ErrorKind::Os, Some(source)) => return write!(f, "{source}"),
+            (kind, _) => kind.text(),
+        })?;
+        match &self.source {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl ErrorKind {
+    fn text(self) -> &'static str {
+        match self {
             ErrorKind::Os => "the operating system refused",
             ErrorKind::TooManyPortals => "a connection starts with 1024 portals at most",
             ErrorKind::NoBroker => "this node is no broker and has none to share",
@@ -267,10 +293,6 @@ impl fmt::Display for Error {
             ErrorKind::NoSuchPortal => {
                 "the connection has no initial portal of that number, or it was taken before"
             }
-        })?;
-        match &self.source {
-            Some(source) => write!(f, ": {source}"),
-            None => Ok(()),
         }
     }
 }

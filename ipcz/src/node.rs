@@ -163,7 +163,9 @@ impl Node {
 
     /// Runs a program that has a node of its own, connected to this one by one portal.
     ///
-    /// The program says [`Node::from_parent`]. It is handed one descriptor and nothing else.
+    /// The program says [`Node::from_parent`]. It is handed one descriptor and nothing else. This returns
+    /// once the program runs, not once it has a node: what is put waits for that, and
+    /// [`Connection::wait_connected`] tells whether it ever comes.
     ///
     /// # Errors
     /// [`ErrorKind::NoBroker`] if this node has none to share, [`ErrorKind::ShutDown`] if it was shut
@@ -179,11 +181,10 @@ impl Node {
     pub fn spawn_with(&self, command: Command, options: &ConnectOptions) -> Result<Child, Error> {
         // Whatever would fail afterwards, so that nothing is run in vain.
         options.check()?;
-        self.shared().look(|state| match () {
-            () if state.stopped => Err(Error::new(ErrorKind::ShutDown)),
-            () if !state.engine.can_have_clients() => Err(Error::new(ErrorKind::NoBroker)),
-            () => Ok(()),
-        })?;
+        self.check_not_stopped()?;
+        if !self.shared().look(|state| state.engine.can_have_clients()) {
+            return Err(Error::new(ErrorKind::NoBroker));
+        }
         let (process, transport) = self.system_driver()?.spawn(command)?;
         match self.connect_transport(transport, Relation::Client, options) {
             Ok(connection) => Ok(Child::new(process, connection)),
@@ -222,9 +223,10 @@ impl Node {
     /// Listens at a path of the file system for programs that say [`Node::connect`].
     ///
     /// # Errors
-    /// [`ErrorKind::Os`] if the path cannot be
-    /// listened at; the source names it.
+    /// [`ErrorKind::Os`] if the path cannot be listened at, which the text names;
+    /// [`ErrorKind::ShutDown`] if the node was shut down.
     pub fn listen(&self, path: impl AsRef<Path>) -> Result<Listener, Error> {
+        self.check_not_stopped()?;
         Ok(Listener::new(self.clone(), self.system_driver()?.listen(path)?))
     }
 
@@ -321,6 +323,13 @@ impl Node {
         options: &ConnectOptions,
     ) -> Result<Connection, Error> {
         Connection::begin(self, transport, relation, options)
+    }
+
+    fn check_not_stopped(&self) -> Result<(), Error> {
+        match self.shared().look(|state| state.stopped) {
+            true => Err(Error::new(ErrorKind::ShutDown)),
+            false => Ok(()),
+        }
     }
 
     fn system_driver(&self) -> Result<&UnixDriver, Error> {

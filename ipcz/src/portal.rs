@@ -315,7 +315,8 @@ impl Portal {
     /// use ipcz::Conditions;
     /// let (near, far) = ipcz::Node::broker()?.open_portals();
     /// let (tell, told) = std::sync::mpsc::channel();
-    /// let conditions = Conditions { new_parcel: true, ..Conditions::default() };
+    /// // `dead` besides, or the trap would never hear that nothing more will come.
+    /// let conditions = Conditions { new_parcel: true, dead: true, ..Conditions::default() };
     /// far.trap(conditions, move |event| tell.send(event).unwrap())?;
     /// near.put("hello")?;
     /// assert!(told.recv()?.flags.new_parcel);

@@ -185,6 +185,9 @@ fn what_cannot_be_run_or_reached_is_an_error_that_says_so() {
     let node = Node::broker().unwrap();
     let error = node.spawn(Command::new("/no/such/program")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Os);
+    assert!(error.to_string().starts_with("cannot run /no/such/program: "), "{error}");
+    // What a `main` that returns it prints.
+    assert_eq!(format!("{error:?}"), error.to_string());
     let error = Node::connect("/no/such/path").unwrap_err();
     assert!(error.to_string().contains("/no/such/path"), "{error}");
     assert_eq!(Node::from_parent().unwrap_err().kind(), ErrorKind::NoParent);

@@ -20,7 +20,7 @@ pub struct Topology {
     pub proxies: usize,
 }
 
-/// A connection.
+/// A peer, and how many routes pass over the connection to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerInfo {
     /// Who is at the other end.

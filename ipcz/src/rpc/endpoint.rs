@@ -8,7 +8,8 @@ use crate::Portal;
 ///
 /// `#[ipcz::interface]` implements it for the proxy and the receiver of each trait. An endpoint is
 /// also a value: it may be an argument or a result of any interface, by itself or inside of other
-/// types, and keeps its connection wherever it goes.
+/// types, and keeps its connection wherever it goes. It is one end of one connection: threads share it
+/// in an `Arc`, sending it gives it up, and a server of many clients serves a receiver for each.
 ///
 /// ```
 /// use ipcz::Endpoint;
@@ -27,11 +28,14 @@ use crate::Portal;
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 pub trait Endpoint: Sized + Send {
-    /// The full name of the interface, which both ends know it by.
+    /// The full name of the interface, which both ends know it by: it is part of what names a method
+    /// in a message, so a call that reaches a server of another interface fails with
+    /// [`CallError::UnknownMethod`](crate::CallError::UnknownMethod).
     const INTERFACE: &'static str;
 
     /// The endpoint on `portal`, whose peer must be the other end of the same interface. Nothing is
-    /// checked now: a peer that speaks something else shows with the first message.
+    /// checked now: a server of another interface shows with the first call. Of two proxies or two
+    /// receivers on one pair, each waits for the other.
     fn from_portal(portal: Portal) -> Self;
 
     /// The portal below, to look at. What is put on it, or taken from it, is missing in the

@@ -16,8 +16,13 @@ pub(super) fn spawn(mut command: Command) -> io::Result<(Child, OwnedFd)> {
     let ticket = Ticket { fd: childs.as_raw_fd(), device: stat.st_dev, inode: stat.st_ino };
     command.env(PARENT_VARIABLE, ticket.to_string());
     inherit::make_inheritable_in_child(&mut command, childs);
-    let child = command.spawn()?;
-    Ok((child, ours))
+    match command.spawn() {
+        Ok(child) => Ok((child, ours)),
+        Err(error) => {
+            let program = command.get_program().to_string_lossy();
+            Err(io::Error::new(error.kind(), format!("cannot run {program}: {error}")))
+        }
+    }
 }
 
 /// The same socket under a number that the child's standard streams do not take. It has another only
