@@ -10,7 +10,7 @@ use std::future::Future;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -398,8 +398,13 @@ fn a_dead_server_fails_pending_and_later_calls() {
     let (desk, receiver) = DeskProxy::pair(&node());
     let awaited = desk.hold();
     let waited = desk.hold();
-    let thread = thread::spawn(move || block_on(awaited));
-    thread::sleep(Duration::from_millis(20));
+    // Whether the thread waits already when the server goes makes no difference to what it sees.
+    let (begins, begun) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        begins.send(()).unwrap();
+        block_on(awaited)
+    });
+    begun.recv().unwrap();
     drop(receiver);
     assert!(matches!(thread.join().unwrap(), Err(CallError::Disconnected(_))));
     assert!(matches!(waited.wait(), Err(CallError::Disconnected(_))));

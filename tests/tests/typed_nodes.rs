@@ -7,8 +7,8 @@ use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
 
 use block_on::block_on;
 use ipcz::{CallError, Connection, DisconnectKind, Endpoint, Listener, Node, OsHandle, ServeError};
@@ -129,9 +129,18 @@ fn a_lost_link_fails_both_ends_with_its_reason() {
     assert_eq!(reader.upper("a").wait().unwrap(), "A");
     let waited = reader.forever();
     let awaited = reader.forever();
-    let awaits = thread::spawn(move || block_on(awaited));
-    let waits = thread::spawn(move || waited.wait());
-    thread::sleep(Duration::from_millis(50));
+    // Whether the threads wait already when the link goes makes no difference to what they see.
+    let (begins, begun) = mpsc::channel();
+    let also_begins = begins.clone();
+    let awaits = thread::spawn(move || {
+        begins.send(()).unwrap();
+        block_on(awaited)
+    });
+    let waits = thread::spawn(move || {
+        also_begins.send(()).unwrap();
+        waited.wait()
+    });
+    begun.iter().take(2).for_each(drop);
     link.far.disconnect();
     let later = || reader.upper("b").wait().map(drop);
     for result in [awaits.join().unwrap().map(drop), waits.join().unwrap().map(drop), later()] {
