@@ -54,6 +54,7 @@ fn a_dropped_future_loses_no_parcel_and_is_not_woken() {
 
 /// A waker that uses its portal whenever it is cloned and whenever it is dropped, as a task may
 /// that an executor frees there.
+#[allow(unsafe_code, reason = "clones of a waker can be watched in no other way")]
 mod busy {
     use super::*;
 
