@@ -37,14 +37,16 @@ use proc_macro::TokenStream;
 ///
 /// Arguments and results are types that implement serde's `Serialize` and `Deserialize`. An argument
 /// may also be `&str` or `&[u8]`: the proxy's method borrows it from its caller, the server's from
-/// the message. A `Result<T, E>`, written as such and not by an alias, is the application's own, apart from
-/// what can befall a call. Bytes
-/// (`Vec<u8>`, `&[u8]`, `[u8; N]`, and the first and last of these inside of an `Option` or `Result`)
-/// are moved as one copy.
+/// the message. A `Result<T, E>`, written as such and not by an alias, is the application's own,
+/// apart from what can befall a call. Bytes (`Vec<u8>`, `&[u8]`, `[u8; N]`, and the first and last
+/// of these inside of an `Option` or `Result`) are moved as one copy.
 ///
 /// `#[oneway]` says that nothing comes back. `#[id(7)]` gives a method an id, in place of its name's
 /// hash: it can then be renamed. Documentation, `#[cfg]`, `#[deprecated]` and the levels of lints
 /// hold for the proxy's methods as well.
+///
+/// A method that panics fails its call with `CallError::Panicked`; the panic hook says why, and the
+/// server goes on with other calls, in whatever state the panic left it.
 #[proc_macro_attribute]
 pub fn interface(options: TokenStream, item: TokenStream) -> TokenStream {
     interface::expand(options.into(), item.into()).into()
