@@ -70,6 +70,9 @@ impl<P: Payload> Engine<P> {
                 return Err("a primary end on the wrong side");
             }
         }
+        if router.beside != self.find_beside(id) {
+            return Err("a terminal that does not know who is beside it");
+        }
         if seen.is_empty() {
             self.audit_unlinked(router)
         } else if router.broken().is_some() {

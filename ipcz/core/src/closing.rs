@@ -38,6 +38,9 @@ impl<P: Payload> Engine<P> {
         let length = router.next_out;
         router.side_mut(Side::Inner).closed = Some(Count::new(length));
         self.doomed.extend(unread.into_iter().flat_map(|(_, parcel)| parcel.portals));
+        if let Some(peer) = self.quiet_beside(id) {
+            return self.close_beside(id, peer);
+        }
         let router = &self.routers[id.0];
         match router.side(Side::Outer).primary {
             Some(end) => {

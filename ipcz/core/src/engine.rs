@@ -12,6 +12,7 @@ use crate::message::{EndKey, Payload, RouteMessage};
 use crate::moves::Unread;
 use crate::parcel::Parcel;
 use crate::peer::Peer;
+use crate::queue::Spares;
 use crate::referral::Heirs;
 use crate::router::Router;
 use crate::secrets::Secrets;
@@ -73,6 +74,8 @@ pub struct Engine<P> {
     /// ended.
     pub(crate) doomed: Vec<PortalId>,
     pub(crate) effects: VecDeque<Effect<P>>,
+    /// Memory for the queues of routers.
+    pub(crate) spares: Spares<P>,
 }
 
 impl<P: Payload> Engine<P> {
@@ -96,6 +99,7 @@ impl<P: Payload> Engine<P> {
             unread: VecDeque::new(),
             doomed: Vec::new(),
             effects: VecDeque::new(),
+            spares: Spares::new(),
         }
     }
 
@@ -106,12 +110,14 @@ impl<P: Payload> Engine<P> {
     }
 
     /// The next thing to do, oldest first.
+    #[inline]
     pub fn poll_effect(&mut self) -> Option<Effect<P>> {
         self.effects.pop_front()
     }
 
     /// Whether [`Engine::poll_effect`] would give something.
     #[must_use]
+    #[inline]
     pub fn has_effects(&self) -> bool {
         !self.effects.is_empty()
     }
@@ -130,7 +136,14 @@ impl<P: Payload> Engine<P> {
     ///
     /// What moved portals left unread goes first, because nothing may overtake it on its link for
     /// longer than one step.
+    #[inline]
     pub(crate) fn settle(&mut self) {
+        if !(self.unread.is_empty() && self.doomed.is_empty() && self.loopback.is_empty()) {
+            self.work_off();
+        }
+    }
+
+    fn work_off(&mut self) {
         loop {
             if let Some(unread) = self.unread.pop_front() {
                 self.forward_unread(unread);
@@ -220,12 +233,16 @@ impl<P: Payload> Engine<P> {
     pub(crate) fn attach(&mut self, id: EndId, router_id: RouterId) {
         let end = &mut self.ends[id.0];
         end.router = Some(router_id);
+        let side = end.side;
+        if side == Side::Outer {
+            self.unpair(router_id);
+        }
         let router = &mut self.routers[router_id.0];
-        let side = router.side_mut(end.side);
-        if let Some(replaced) = side.primary.replace(id) {
+        if let Some(replaced) = router.side_mut(side).primary.replace(id) {
             router.add_decaying(replaced);
             self.ends[replaced.0].pending = None;
         }
+        self.pair_up(router_id);
     }
 
     /// Takes an end out of its router and forgets it.
@@ -234,8 +251,14 @@ impl<P: Payload> Engine<P> {
         if let Some(peer) = self.peers.get_mut(&end.peer) {
             peer.links.remove(&end.link);
         }
-        if let Some(router) = end.router.and_then(|router| self.routers.get_mut(router.0)) {
+        if let Some(router_id) = end.router
+            && let Some(router) = self.routers.get_mut(router_id.0)
+        {
+            let was_primary = router.is_primary(id);
             router.remove_end(id);
+            if was_primary {
+                self.unpair(router_id);
+            }
         }
         Some(end)
     }
@@ -251,10 +274,12 @@ impl<P: Payload> Engine<P> {
     }
 
     /// The router of a portal that an application holds.
+    #[inline]
     pub(crate) fn open_terminal(&self, portal: PortalId) -> Option<&Router<P>> {
         self.routers.get(portal.0).filter(|router| router.is_open())
     }
 
+    #[inline]
     pub(crate) fn open_terminal_mut(&mut self, portal: PortalId) -> Option<&mut Router<P>> {
         self.routers.get_mut(portal.0).filter(|router| router.is_open())
     }

@@ -26,6 +26,7 @@
 #![forbid(unsafe_code)]
 
 mod audit;
+mod beside;
 mod broker;
 mod bypass;
 mod closing;

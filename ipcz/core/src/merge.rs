@@ -48,6 +48,8 @@ impl<P: Payload> Engine<P> {
     pub(crate) fn join(&mut self, first: PortalId, second: PortalId) {
         self.spring_removed(first);
         self.spring_removed(second);
+        self.unpair(first);
+        self.unpair(second);
         let Some(mut other) = self.routers.remove(second.0) else { return };
         let router = &mut self.routers[first.0];
         router.role = Role::Proxy;

@@ -84,6 +84,7 @@ impl<P: Payload> Engine<P> {
 
     /// Makes a terminal the proxy between its peer and where its portal went.
     fn stay_behind(&mut self, portal: PortalId, end: EndId) {
+        self.unpair(portal);
         let router = &mut self.routers[portal.0];
         router.role = Role::Proxy;
         let ends: Vec<_> = router.ends().collect();

@@ -6,7 +6,9 @@
 //! ```
 //!
 //! Costs of a put or get between two portals of this node: no system call, no lock, no copy of the
-//! payload; allocations only when a queue grows.
+//! payload; allocations only when a queue grows. A put touches the two routers, which were made
+//! together and so are neighbours in memory, and a queue's memory, which was in use a moment ago
+//! ([`crate::queue`]); a get one router and that. Neither looks at an end ([`crate::beside`]).
 
 use crate::effect::Effect;
 use crate::end::Side;
@@ -74,7 +76,6 @@ impl<P: Payload> Engine<P> {
         if !self.next_takes(portal, &parcel.payload) {
             return Err((PutRefused::TooLarge, parcel));
         }
-        parcel.hops = 0;
         for &moved in &parcel.portals {
             // Whoever takes it from the parcel is another owner, on whichever node.
             self.spring_removed(moved);
@@ -82,10 +83,17 @@ impl<P: Payload> Engine<P> {
         let router = &mut self.routers[portal.0];
         let sequence = router.next_out;
         router.next_out += 1;
-        match router.side(Side::Outer).primary {
-            Some(end) => self.transmit_parcel(end, sequence, parcel),
+        if let Some(peer) = router.beside {
+            // Nothing is on its way between the two: this node's messages to itself are all delivered
+            // when a step has ended.
+            parcel.hops = 1;
+            self.enqueue(peer, sequence, parcel);
+        } else if let Some(end) = router.side(Side::Outer).primary {
+            parcel.hops = 0;
+            self.transmit_parcel(end, sequence, parcel);
+        } else {
             // Checked above: a terminal without a link is closed or broken.
-            None => self.doomed.extend(parcel.portals),
+            self.doomed.extend(parcel.portals);
         }
         self.settle();
         Ok(())
@@ -124,7 +132,11 @@ impl<P: Payload> Engine<P> {
 
     /// Whether the node that a portal's link leads to takes payloads of this size.
     fn next_takes(&self, portal: PortalId, payload: &P) -> bool {
-        let end = self.routers.get(portal.0).and_then(|router| router.side(Side::Outer).primary);
+        let Some(router) = self.routers.get(portal.0) else { return true };
+        if router.beside.is_some() {
+            return true;
+        }
+        let end = router.side(Side::Outer).primary;
         end.is_none_or(|end| self.takes(self.ends[end.0].peer, payload))
     }
 
@@ -133,9 +145,10 @@ impl<P: Payload> Engine<P> {
     /// # Errors
     /// Why there is none.
     pub fn get(&mut self, portal: PortalId) -> Result<Parcel<P>, GetRefused> {
-        let router = self.open_terminal_mut(portal).ok_or(GetRefused::UnknownPortal)?;
-        if let Some(parcel) = router.queue.pop() {
-            if router.queue.len() == 0 {
+        let router = self.routers.get_mut(portal.0).filter(|router| router.is_open());
+        let router = router.ok_or(GetRefused::UnknownPortal)?;
+        if let Some(parcel) = router.queue.pop(&mut self.spares) {
+            if router.has_traps() && router.queue.len() == 0 {
                 self.spring(portal, false);
             }
             return Ok(parcel);
@@ -276,6 +289,7 @@ impl<P: Payload> Engine<P> {
         }
     }
 
+    #[inline]
     fn enqueue(&mut self, id: RouterId, sequence: u64, parcel: Parcel<P>) {
         let router = &mut self.routers[id.0];
         if !router.is_open() {
@@ -290,12 +304,12 @@ impl<P: Payload> Engine<P> {
         let refused = if beyond_end || too_far || swallowed {
             Some(parcel)
         } else {
-            router.queue.insert(sequence, parcel).err()
+            router.queue.insert(sequence, parcel, &mut self.spares).err()
         };
         if let Some(parcel) = refused {
             self.doomed.extend(parcel.portals);
             self.break_here(id);
-        } else {
+        } else if router.has_traps() {
             self.spring(id, true);
         }
     }
