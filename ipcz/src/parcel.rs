@@ -58,6 +58,10 @@ impl Parcel {
         &self.handles
     }
 
+    pub(crate) fn is_plain(&self) -> bool {
+        self.handles.is_empty()
+    }
+
     /// The bytes, without the handles, which are closed.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {

@@ -119,8 +119,27 @@ impl Portal {
     /// assert_eq!(refused.into_parcel().bytes(), b"anyone?");
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn put(&self, parcel: impl Into<Parcel>) -> Result<(), PutError> {
-        let apart = Apart::take(parcel.into());
+        let parcel = parcel.into();
+        match parcel.is_plain() {
+            true => self.put_plain(parcel.into_bytes()),
+            false => self.put_with_handles(parcel),
+        }
+    }
+
+    fn put_plain(&self, data: Vec<u8>) -> Result<(), PutError> {
+        if data.len() > wire::MAX_PAYLOAD {
+            return Err(PutError::new(PutErrorKind::TooLarge, Parcel::new(data)));
+        }
+        let parcel = ipcz_core::Parcel::new(Contents::plain(data), Vec::new());
+        #[allow(clippy::result_large_err, reason = "the parcel comes back as it was, in place")]
+        let put = self.shared().step(|state| state.engine.put(self.id(), parcel));
+        put.map_err(|(refused, parcel)| self.put_error(refused, parcel, Vec::new()))
+    }
+
+    fn put_with_handles(&self, parcel: Parcel) -> Result<(), PutError> {
+        let apart = Apart::take(parcel);
         if let Err(kind) = self.check(&apart) {
             return Err(PutError::new(kind, apart.put_together()));
         }
@@ -134,12 +153,20 @@ impl Portal {
                 portals.into_iter().for_each(Self::forget);
                 Ok(())
             }
-            Err((refused, parcel)) => {
-                let apart = Apart { contents: parcel.payload, portals };
-                let kind = self.put_error_kind(refused, &apart);
-                Err(PutError::new(kind, apart.put_together()))
-            }
+            Err((refused, parcel)) => Err(self.put_error(refused, parcel, portals)),
         }
+    }
+
+    #[cold]
+    fn put_error(
+        &self,
+        refused: PutRefused,
+        parcel: ipcz_core::Parcel<Contents>,
+        portals: Vec<Self>,
+    ) -> PutError {
+        let apart = Apart { contents: parcel.payload, portals };
+        let kind = self.put_error_kind(refused, &apart);
+        PutError::new(kind, apart.put_together())
     }
 
     fn check(&self, apart: &Apart) -> Result<(), PutErrorKind> {
@@ -382,7 +409,15 @@ impl Portal {
     }
 
     /// Makes handles of what the engine gave.
+    #[inline]
     pub(crate) fn receive(&self, parcel: ipcz_core::Parcel<Contents>) -> Parcel {
+        match parcel.portals.is_empty() && parcel.payload.slots.is_empty() {
+            true => Parcel::new(parcel.payload.data),
+            false => self.receive_handles(parcel),
+        }
+    }
+
+    fn receive_handles(&self, parcel: ipcz_core::Parcel<Contents>) -> Parcel {
         let ids = parcel.portals.into_iter();
         let portals = ids.map(|id| Self::new(Arc::clone(&self.guard), id)).collect();
         Apart { contents: parcel.payload, portals }.put_together()

@@ -22,7 +22,15 @@ pub(crate) enum Slot {
     Os(OsHandle),
 }
 
+impl Contents {
+    /// Bytes alone.
+    pub(crate) fn plain(data: Vec<u8>) -> Self {
+        Self { num_bytes: data.len(), data, slots: Vec::new() }
+    }
+}
+
 impl Payload for Contents {
+    #[inline]
     fn num_bytes(&self) -> usize {
         self.num_bytes
     }

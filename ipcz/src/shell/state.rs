@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::task::Waker;
 use std::time::Instant;
 
@@ -120,17 +120,23 @@ impl Shared {
     }
 
     /// Runs one step: `input` under the lock, and what follows from it outside.
+    #[inline]
     pub(crate) fn step<R>(self: &Arc<Self>, input: impl FnOnce(&mut State) -> R) -> R {
         let mut state = lock(&self.state);
         let result = input(&mut state);
         if state.engine.has_effects() {
-            let mut work = Work::default();
-            let callbacks = self.driver.pump().map(|_| &self.callbacks);
-            state.collect(&mut work, callbacks);
-            drop(state);
-            self.perform(work);
+            self.follow_up(state);
         }
         result
+    }
+
+    /// Does what follows from a step.
+    fn follow_up(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        let mut work = Work::default();
+        let callbacks = self.driver.pump().map(|_| &self.callbacks);
+        state.collect(&mut work, callbacks);
+        drop(state);
+        self.perform(work);
     }
 
     /// A transport that was activated, or was to be, is closed.
