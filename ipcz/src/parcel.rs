@@ -36,6 +36,7 @@ pub enum Handle {
 impl Parcel {
     /// A parcel of these bytes. A `Vec` is moved, not copied.
     #[must_use]
+    #[inline]
     pub fn new(data: impl Into<Vec<u8>>) -> Self {
         Self { data: data.into(), handles: Vec::new() }
     }
@@ -48,6 +49,7 @@ impl Parcel {
 
     /// The bytes.
     #[must_use]
+    #[inline]
     pub fn bytes(&self) -> &[u8] {
         &self.data
     }
@@ -58,24 +60,28 @@ impl Parcel {
         &self.handles
     }
 
+    #[inline]
     pub(crate) fn is_plain(&self) -> bool {
         self.handles.is_empty()
     }
 
     /// The bytes, without the handles, which are closed.
     #[must_use]
+    #[inline]
     pub fn into_bytes(self) -> Vec<u8> {
         self.data
     }
 
     /// The bytes and the handles.
     #[must_use]
+    #[inline]
     pub fn into_parts(self) -> (Vec<u8>, Vec<Handle>) {
         (self.data, self.handles)
     }
 }
 
 impl From<Vec<u8>> for Parcel {
+    #[inline]
     fn from(data: Vec<u8>) -> Self {
         Self::new(data)
     }

@@ -212,8 +212,10 @@ impl Portal {
     /// [`TryRecvError::Empty`] if nothing is there yet, [`TryRecvError::Disconnected`] if nothing
     /// will be. Either leaves the portal as it was.
     pub fn try_recv(&self) -> Result<Parcel, TryRecvError> {
-        let taken = self.shared().step(|state| state.engine.get(self.id()));
-        taken.map(|parcel| self.receive(parcel)).map_err(|refused| self.try_recv_error(refused))
+        match self.shared().step(|state| state.engine.get(self.id())) {
+            Ok(parcel) => Ok(self.receive(parcel)),
+            Err(refused) => Err(self.try_recv_error(refused)),
+        }
     }
 
     /// Waits for the next parcel, on any executor.
@@ -390,6 +392,7 @@ impl Portal {
         }
     }
 
+    #[cold]
     pub(crate) fn try_recv_error(&self, refused: GetRefused) -> TryRecvError {
         match refused {
             GetRefused::Empty => TryRecvError::Empty,
@@ -417,6 +420,7 @@ impl Portal {
         }
     }
 
+    #[cold]
     fn receive_handles(&self, parcel: ipcz_core::Parcel<Contents>) -> Parcel {
         let ids = parcel.portals.into_iter();
         let portals = ids.map(|id| Self::new(Arc::clone(&self.guard), id)).collect();

@@ -11,7 +11,7 @@ use ipcz_core::{
 };
 
 fn bytes(payload: &[u8]) -> Parcel<Bytes> {
-    Parcel { payload: payload.to_vec(), portals: vec![], hops: 0 }
+    Parcel::new(payload.to_vec(), vec![])
 }
 
 fn refused(bench: &mut Bench, portal: PortalId, portals: Vec<PortalId>) -> Option<PutRefused> {

@@ -15,6 +15,7 @@ use crate::end::Side;
 use crate::engine::Engine;
 use crate::ids::{EndId, PortalId, RouterId};
 use crate::message::Payload;
+use crate::parcel::Parcel;
 
 impl<P: Payload> Engine<P> {
     /// The terminal whose link this end is, if it is one's at all.
@@ -44,6 +45,24 @@ impl<P: Payload> Engine<P> {
         if let Some(other) = self.routers[id.0].beside.take() {
             self.routers[other.0].beside = None;
         }
+    }
+
+    /// The portal beside this one, if this one can be put into.
+    #[inline]
+    pub(crate) fn reader_beside(&self, portal: PortalId) -> Option<PortalId> {
+        let router = self.routers.get(portal.0)?;
+        if router.is_open() && !router.is_closing() { router.beside } else { None }
+    }
+
+    /// Puts a parcel into a portal, and so into the queue of the one beside it. Nothing is on its way
+    /// between the two: this node's messages to itself are all delivered when a step has ended.
+    #[inline]
+    pub(crate) fn put_beside(&mut self, portal: PortalId, peer: PortalId, parcel: Parcel<P>) {
+        let router = &mut self.routers[portal.0];
+        let sequence = router.next_out;
+        router.next_out += 1;
+        self.enqueue(peer, sequence, Parcel { hops: 1, ..parcel });
+        self.settle();
     }
 
     /// The terminal beside this one, if it can be told at once that this one is closed: nothing that

@@ -53,6 +53,7 @@ mod router;
 mod secrets;
 mod slab;
 mod status;
+mod thin_vec;
 mod topology;
 mod trap;
 
@@ -68,5 +69,6 @@ pub use message::{
 pub use parcel::Parcel;
 pub use parcels::{GetRefused, PutRefused};
 pub use status::{PortalStatus, TrapConditions, TrapEvent, TrapFlags};
+pub use thin_vec::ThinVec;
 pub use topology::{Counts, PeerInfo, Route, Topology};
 pub use trap::TrapRefused;

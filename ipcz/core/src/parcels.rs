@@ -68,6 +68,21 @@ impl<P: Payload> Engine<P> {
     pub fn put(
         &mut self,
         portal: PortalId,
+        parcel: Parcel<P>,
+    ) -> Result<(), (PutRefused, Parcel<P>)> {
+        match self.reader_beside(portal) {
+            // What most puts are: nothing about them can be wrong.
+            Some(peer) if parcel.portals.is_empty() => {
+                self.put_beside(portal, peer, parcel);
+                Ok(())
+            }
+            _ => self.put_checked(portal, parcel),
+        }
+    }
+
+    fn put_checked(
+        &mut self,
+        portal: PortalId,
         mut parcel: Parcel<P>,
     ) -> Result<(), (PutRefused, Parcel<P>)> {
         if let Err(refused) = self.check_put(portal, &parcel.portals) {
@@ -80,20 +95,20 @@ impl<P: Payload> Engine<P> {
             // Whoever takes it from the parcel is another owner, on whichever node.
             self.spring_removed(moved);
         }
+        if let Some(peer) = self.reader_beside(portal) {
+            self.put_beside(portal, peer, parcel);
+            return Ok(());
+        }
         let router = &mut self.routers[portal.0];
         let sequence = router.next_out;
         router.next_out += 1;
-        if let Some(peer) = router.beside {
-            // Nothing is on its way between the two: this node's messages to itself are all delivered
-            // when a step has ended.
-            parcel.hops = 1;
-            self.enqueue(peer, sequence, parcel);
-        } else if let Some(end) = router.side(Side::Outer).primary {
-            parcel.hops = 0;
-            self.transmit_parcel(end, sequence, parcel);
-        } else {
+        match router.side(Side::Outer).primary {
+            Some(end) => {
+                parcel.hops = 0;
+                self.transmit_parcel(end, sequence, parcel);
+            }
             // Checked above: a terminal without a link is closed or broken.
-            self.doomed.extend(parcel.portals);
+            None => self.doomed.extend(parcel.portals),
         }
         self.settle();
         Ok(())
@@ -132,11 +147,7 @@ impl<P: Payload> Engine<P> {
 
     /// Whether the node that a portal's link leads to takes payloads of this size.
     fn next_takes(&self, portal: PortalId, payload: &P) -> bool {
-        let Some(router) = self.routers.get(portal.0) else { return true };
-        if router.beside.is_some() {
-            return true;
-        }
-        let end = router.side(Side::Outer).primary;
+        let end = self.routers.get(portal.0).and_then(|router| router.side(Side::Outer).primary);
         end.is_none_or(|end| self.takes(self.ends[end.0].peer, payload))
     }
 
@@ -234,7 +245,10 @@ impl<P: Payload> Engine<P> {
         let end = self.find_end(peer, link);
         let portals = self.arrive(peer, descriptors)?;
         match end {
-            Some(end) => self.receive_parcel(end, sequence, Parcel { portals, ..parcel }),
+            Some(end) => {
+                let parcel = Parcel { portals: portals.into(), ..parcel };
+                self.receive_parcel(end, sequence, parcel)
+            }
             None => {
                 self.doomed.extend(portals);
                 Ok(())
@@ -290,7 +304,7 @@ impl<P: Payload> Engine<P> {
     }
 
     #[inline]
-    fn enqueue(&mut self, id: RouterId, sequence: u64, parcel: Parcel<P>) {
+    pub(crate) fn enqueue(&mut self, id: RouterId, sequence: u64, parcel: Parcel<P>) {
         let router = &mut self.routers[id.0];
         if !router.is_open() {
             self.doomed.extend(parcel.portals);

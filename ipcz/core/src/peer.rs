@@ -151,7 +151,7 @@ impl<P: Payload> Engine<P> {
         match message {
             Message::Hello(hello) => self.handle_hello(peer, &hello),
             Message::Parcel { link, sequence, hops, payload, portals } => {
-                let parcel = Parcel { payload, portals: Vec::new(), hops };
+                let parcel = Parcel { hops, ..Parcel::new(payload, Vec::new()) };
                 self.handle_parcel(peer, link, sequence, parcel, &portals)
             }
             Message::Route(link, message) => match self.find_end(peer, link) {

@@ -168,7 +168,7 @@ fn into_frame((mut message, transport): Outgoing) -> Frame {
     let mut kinds = Vec::new();
     if let Message::Parcel { payload, .. } = &mut message {
         body = std::mem::take(&mut payload.data);
-        for slot in payload.slots.drain(..) {
+        for slot in std::mem::take(&mut payload.slots) {
             kinds.push(match slot {
                 Slot::Portal => HandleKind::Portal,
                 Slot::Os(handle) => {

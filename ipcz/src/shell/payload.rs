@@ -1,6 +1,6 @@
 //! A parcel's contents, as the engine holds them.
 
-use ipcz_core::Payload;
+use ipcz_core::{Payload, ThinVec};
 
 use crate::OsHandle;
 
@@ -10,7 +10,7 @@ pub(crate) struct Contents {
     pub(crate) data: Vec<u8>,
     /// What the engine is told, also while the data is lent to a reader.
     pub(crate) num_bytes: usize,
-    pub(crate) slots: Vec<Slot>,
+    pub(crate) slots: ThinVec<Slot>,
 }
 
 /// One place in a parcel's list of handles.
@@ -25,7 +25,7 @@ pub(crate) enum Slot {
 impl Contents {
     /// Bytes alone.
     pub(crate) fn plain(data: Vec<u8>) -> Self {
-        Self { num_bytes: data.len(), data, slots: Vec::new() }
+        Self { num_bytes: data.len(), data, slots: ThinVec::new() }
     }
 }
 

@@ -47,7 +47,7 @@ pub fn portal_on(link: u64) -> Descriptor {
 }
 
 pub fn with(portals: Vec<PortalId>) -> Parcel<Bytes> {
-    Parcel { payload: vec![1; 3], portals, hops: 0 }
+    Parcel::new(vec![1; 3], portals)
 }
 
 /// A broker named 5 and two clients, named 3 and 7, that the test plays.
