@@ -105,8 +105,10 @@ impl<P: Payload> Engine<P> {
             }
             None => {
                 self.under_way.0.remove(&pair_of(first.name, second.name));
-                self.refuse(first, second.name);
-                self.refuse(second, first.name);
+                for (party, node) in [(first, second.name), (second, first.name)] {
+                    self.refuse(party, node);
+                    self.answer_withheld(party.via);
+                }
             }
         }
     }
@@ -153,6 +155,16 @@ impl<P: Payload> Engine<P> {
         if parties.iter().all(|(_, heard)| *heard) {
             self.under_way.0.remove(&pair);
         }
+        if let Some(id) = self.connected_peer(name) {
+            self.answer_withheld(id);
+        }
+    }
+
+    /// Whether a peer has yet to hear of an introduction that is under way.
+    pub(crate) fn owes_introduction(&self, peer: PeerId) -> bool {
+        let Some(name) = self.peer_name(peer) else { return false };
+        let waits = |(party, heard): &(Party, bool)| party.name == name && !heard;
+        self.under_way.0.values().flatten().any(waits)
     }
 
     /// A peer is gone: forgets what was under way for it, or by way of it.
@@ -171,6 +183,7 @@ impl<P: Payload> Engine<P> {
         });
         for (party, node) in left {
             self.refuse(party, node);
+            self.answer_withheld(party.via);
         }
     }
 

@@ -204,6 +204,7 @@ impl<P: Payload> Engine<P> {
             _ if *expected == Expected::Heir => self.share_broker(id),
             _ => self.announce_referred(id),
         }
+        self.end_vain_searches();
     }
 }
 

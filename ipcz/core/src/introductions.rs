@@ -55,7 +55,8 @@ impl<P: Payload> Engine<P> {
 
     /// Whether somebody could introduce this node to others, now or soon.
     fn may_be_introduced(&self) -> bool {
-        self.broker.is_some() || (self.config.is_broker && self.other_brokers().next().is_some())
+        let others = || self.other_brokers().next().is_some() || self.awaits_brokers();
+        self.broker.is_some() || (self.config.is_broker && others())
     }
 
     fn request_introduction(&mut self, node: NodeName) {

@@ -34,6 +34,9 @@ pub struct Net {
     pub asked: Vec<(usize, Pairing)>,
     /// Whether they get them.
     pub grants: bool,
+    /// Whether they get them only when [`Net::answer_late`] is called.
+    pub late: bool,
+    waiting: Vec<(usize, Pairing)>,
     /// Connections that ended, at which node and why.
     pub ended: Vec<(usize, Cause)>,
     /// How many connections began to work, at each end.
@@ -126,7 +129,9 @@ impl Net {
                 }
                 Effect::CreateTransports(pairing) => {
                     self.asked.push((node, pairing));
-                    if self.grants {
+                    if self.late {
+                        self.waiting.push((node, pairing));
+                    } else if self.grants {
                         self.answer(node, pairing);
                     } else {
                         self.engines[node].handle_transports(pairing, None);
@@ -152,6 +157,14 @@ impl Net {
         let end = self.new_ends() as u64;
         let transports = (TransportId(end), TransportId(end + 1));
         self.engines[node].handle_transports(pairing, Some(transports));
+    }
+
+    /// Gives transports to whoever asked for some and waits.
+    pub fn answer_late(&mut self) {
+        for (node, pairing) in std::mem::take(&mut self.waiting) {
+            self.answer(node, pairing);
+            self.work(node);
+        }
     }
 
     /// Delivers one packet, if one is under way.

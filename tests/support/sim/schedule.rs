@@ -138,10 +138,7 @@ impl Profile {
         if !self.federal {
             return World::new(self.nodes, self.hostile, seed);
         }
-        let mut world = World::network(self.nodes, self.brokers, self.takes_referrals, seed);
-        // Who is looked for while networks join may not be found.
-        world.troubles.refused = !self.settled;
-        world
+        World::network(self.nodes, self.brokers, self.takes_referrals, seed)
     }
 }
 

@@ -66,10 +66,7 @@ pub struct World {
 fn is_refusal(message: &Message<Tag>) -> bool {
     use NetworkMessage as Say;
     let Message::Network(message) = message else { return false };
-    matches!(
-        message,
-        Say::IntroductionRefused(_) | Say::PassRefusal { .. } | Say::ReferralRefused(_)
-    )
+    matches!(message, Say::ReferralRefused(_))
 }
 
 impl World {
