@@ -5,7 +5,9 @@
 mod engines;
 
 use engines::net::Net;
-use ipcz_core::{CauseKind, ConnectRefused, Message, NetworkMessage, NodeName, Relation, Route};
+use ipcz_core::{
+    CauseKind, ConnectRefused, Message, NetworkMessage, NodeName, Relation, Route, limits,
+};
 
 /// Two brokers, 0 and 1, with a client each, 2 and 3; a route between the clients, by way of both.
 struct Joined {
@@ -227,6 +229,44 @@ fn a_client_lost_before_it_hears_of_its_introduction() {
                 );
             }
         }
+    }
+}
+
+/// Clients 1 and 2 of broker 0, whose route is about to be bypassed: both have got their ends of the
+/// connection, and neither has got the other one's hello.
+fn about_to_meet() -> (Net, ipcz_core::PortalId) {
+    let mut net = Net::new(1, 3);
+    let [x_b, b_x] = net.client(0, 1);
+    let [x_c, c_x] = net.client(0, 2);
+    let (near, far) = net.engines[1].open_portals();
+    let far = net.pass((1, b_x), (0, x_b), far);
+    net.hold_back(1, 2);
+    net.hold_back(2, 1);
+    net.pass((0, x_c), (2, c_x), far);
+    (net, near)
+}
+
+#[test]
+fn an_introduction_whose_connection_is_lost_is_asked_for_again() {
+    for losses in 1..=limits::MAX_LOST_INTRODUCTIONS + 1 {
+        let (mut net, near) = about_to_meet();
+        for _ in 0..losses {
+            assert!(net.proxies() > 0);
+            net.lose(1, 2);
+            net.let_go();
+            for (from, to) in [(1, 2), (2, 1)] {
+                // All but the news of the loss.
+                while net.step_between(from, to) {}
+                net.hold_back(from, to);
+            }
+            net.rest();
+        }
+        net.let_go();
+        net.rest();
+        net.assert_no_introductions();
+        let direct =
+            if losses > limits::MAX_LOST_INTRODUCTIONS { NodeName(1) } else { NodeName(3) };
+        assert_eq!(net.engines[1].route(near), Some(Route::Remote(direct)), "{losses} losses");
     }
 }
 

@@ -256,7 +256,7 @@ impl<P: Payload> Engine<P> {
         }
         if let Some(name) = peer.name.filter(|name| self.names.get(name) == Some(&id)) {
             self.names.remove(&name);
-            self.introduction_failed(name);
+            self.introduction_lost(name, cause);
         }
     }
 

@@ -174,7 +174,26 @@ impl Net {
             let able = end.held.is_some_and(|(to, _)| !self.stopped.contains(&(end.from, to)));
             able && !end.queue.is_empty() && !end.closed
         };
-        let Some(end) = (0..self.ends.len()).find(ready) else { return false };
+        match (0..self.ends.len()).find(ready) {
+            Some(end) => self.deliver(end),
+            None => false,
+        }
+    }
+
+    /// Delivers one packet from one node to another, if one is under way.
+    pub fn step_between(&mut self, from: usize, to: usize) -> bool {
+        let ready = |&id: &usize| {
+            let end = &self.ends[id];
+            let fits = end.from == from && end.held.is_some_and(|held| held.0 == to);
+            fits && !end.queue.is_empty() && !end.closed
+        };
+        match (0..self.ends.len()).find(ready) {
+            Some(end) => self.deliver(end),
+            None => false,
+        }
+    }
+
+    fn deliver(&mut self, end: usize) -> bool {
         let Some((node, peer)) = self.ends[end].held else { return false };
         match self.ends[end].queue.pop_front() {
             Some(Packet::Message(message)) => {
@@ -231,6 +250,19 @@ impl Net {
             self.close(end);
         }
         self.stopped.retain(|&(from, _)| from != node);
+    }
+
+    /// The connection between two nodes is lost, with everything that is on its way on it.
+    pub fn lose(&mut self, a: usize, b: usize) {
+        let between = |end: &usize| {
+            let holder = |end: usize| self.ends[end].held.map(|held| held.0);
+            holder(*end) == Some(a) && holder(end ^ 1) == Some(b)
+        };
+        let end = (0..self.ends.len()).find(between).expect("they are connected");
+        for end in [end, end ^ 1] {
+            self.discard(end);
+            self.ends[end].queue.push_back(Packet::Lost);
+        }
     }
 
     /// Sends a portal over a route, and gives the portal that arrives.

@@ -1,6 +1,6 @@
 //! What happens to nodes and connections.
 
-use ipcz_core::{Message, NodeName, Pairing, PeerId, PortalId, Relation};
+use ipcz_core::{Message, NodeName, Pairing, PeerId, PortalId, Relation, limits};
 
 use super::conn::{ConnId, Holder, Packet, Side};
 use super::model::{Ep, Place, Tag};
@@ -131,15 +131,20 @@ impl World {
 
     /// Whether some proxies may stay if this connection is lost.
     ///
-    /// A node that lost its broker gets no more introductions. One whose introduction fails before
-    /// the other node said hello does not ask again.
-    fn leaves_proxies(&self, id: ConnId) -> bool {
+    /// A node that lost its broker gets no more introductions. One that lost the same node too often
+    /// before that said hello asks for no further one.
+    fn leaves_proxies(&mut self, id: ConnId) -> bool {
         let greeted = |side| {
             let receiver = self.receiver(id, side);
             receiver
                 .is_some_and(|(node, peer)| self.node(node).engine.max_payload_of(peer).is_some())
         };
-        self.federal || id.nodes[0] == 0 || !greeted(0) || !greeted(1)
+        if !greeted(0) || !greeted(1) {
+            *self.ungreeted.entry(id.nodes).or_default() += 1;
+        }
+        let losses = self.ungreeted.get(&id.nodes).copied().unwrap_or_default();
+        let broker = self.node(id.nodes[0]).engine.config().is_broker;
+        broker || losses > limits::MAX_LOST_INTRODUCTIONS
     }
 
     /// Answers the oldest request for transports.

@@ -60,6 +60,8 @@ pub struct World {
     pub troubles: Troubles,
     /// Whether there is more to the network than one broker and its clients.
     pub(super) federal: bool,
+    /// How many connections between two nodes were lost before both had said hello.
+    pub(super) ungreeted: BTreeMap<[u8; 2], u8>,
 }
 
 /// Whether somebody is told that somebody else cannot be reached.
@@ -117,6 +119,7 @@ impl World {
             model: Model::default(),
             troubles: Troubles::default(),
             federal: false,
+            ungreeted: BTreeMap::new(),
         }
     }
 
