@@ -34,6 +34,8 @@ pub struct Profile {
     pub weights: Weights,
     /// Of a hundred introductions, how many are refused.
     pub refuse: u32,
+    /// Whether the connections that are dropped are those of nodes that are about to meet.
+    pub drops_meetings: bool,
 }
 
 /// How likely each kind of step is.
@@ -104,6 +106,8 @@ impl Profile {
             }
             _ => (merges, upto(50)),
         };
+        let drops_meetings = seed % 25 == 13 && !wanted.hostile;
+        let weights = if drops_meetings { Weights { drop: 20, ..calm } } else { weights };
         let federal = !wanted.hostile && seed.is_multiple_of(3) && wanted.nodes != Some(1);
         let plain = Self {
             brokers: 1,
@@ -116,7 +120,8 @@ impl Profile {
             busy: 10 + upto(50),
             max_live: 6 + upto(20) as usize,
             weights,
-            refuse,
+            refuse: if drops_meetings { 0 } else { refuse },
+            drops_meetings,
         };
         if !federal {
             return plain;
@@ -338,7 +343,8 @@ impl Scheduler {
     }
 
     fn conn(&mut self, world: &World) -> Option<ConnId> {
-        let all: Vec<ConnId> = world.conns.keys().copied().collect();
+        let aimed = |&id: &ConnId| !self.profile.drops_meetings || world.is_meeting(id);
+        let all: Vec<ConnId> = world.conns.keys().copied().filter(aimed).collect();
         self.rng.pick(&all)
     }
 

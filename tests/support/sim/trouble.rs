@@ -134,17 +134,30 @@ impl World {
     /// A node that lost its broker gets no more introductions. One that lost the same node too often
     /// before that said hello asks for no further one.
     fn leaves_proxies(&mut self, id: ConnId) -> bool {
-        let greeted = |side| {
-            let receiver = self.receiver(id, side);
-            receiver
-                .is_some_and(|(node, peer)| self.node(node).engine.max_payload_of(peer).is_some())
-        };
-        if !greeted(0) || !greeted(1) {
+        if !self.has_greeted(id) {
             *self.ungreeted.entry(id.nodes).or_default() += 1;
         }
         let losses = self.ungreeted.get(&id.nodes).copied().unwrap_or_default();
-        let broker = self.node(id.nodes[0]).engine.config().is_broker;
-        broker || losses > limits::MAX_LOST_INTRODUCTIONS
+        self.leads_to_broker(id) || losses > limits::MAX_LOST_INTRODUCTIONS
+    }
+
+    /// Whether both nodes have got the other one's hello.
+    fn has_greeted(&self, id: ConnId) -> bool {
+        [0, 1].into_iter().all(|side| {
+            let receiver = self.receiver(id, side);
+            receiver
+                .is_some_and(|(node, peer)| self.node(node).engine.max_payload_of(peer).is_some())
+        })
+    }
+
+    /// Whether two nodes that are no brokers are about to meet over this connection.
+    pub(super) fn is_meeting(&self, id: ConnId) -> bool {
+        !self.leads_to_broker(id) && !self.has_greeted(id)
+    }
+
+    fn leads_to_broker(&self, id: ConnId) -> bool {
+        self.node(id.nodes[0]).engine.config().is_broker
+            || self.conns.get(&id).is_some_and(|conn| conn.referral)
     }
 
     /// Answers the oldest request for transports.
@@ -161,6 +174,9 @@ impl World {
         let transports = match ends {
             [Some(first), Some(second)] if grant => {
                 let conn = self.new_conn(first, second);
+                if let Some(made) = self.conns.get_mut(&conn) {
+                    made.referral = matches!(pairing, Pairing::Referral(_));
+                }
                 let side = usize::from(first > second);
                 Some((conn.transport(side), conn.transport(1 - side)))
             }
