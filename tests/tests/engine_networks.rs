@@ -368,6 +368,80 @@ fn a_route_does_not_wait_for_a_broker_that_is_lost() {
     assert_eq!(net.engines[2].get(far).map(|got| got.payload), Ok(parcel.payload));
 }
 
+/// Node 3, a client of broker 0, was introduced to broker 1, lost its own, and is to inherit broker 1
+/// from that one's client 2.
+fn heir_of_an_acquaintance(takes_referrals: bool) -> (Net, [ipcz_core::PortalId; 2]) {
+    let mut net = Net::new(2, 5);
+    let config = ipcz_core::Config { takes_referrals, ..engines::config(2, true) };
+    net.engines[1] = ipcz_core::Engine::new(config);
+    let [x_y, y_x] = net.join(0, 1);
+    let [x_m, m_x] = net.client(0, 3);
+    net.client(1, 2);
+    let (near, far) = net.engines[3].open_portals();
+    let far = net.pass((3, m_x), (0, x_m), far);
+    let far = net.pass((0, x_y), (1, y_x), far);
+    assert_eq!(net.peers(3), [0, 1]);
+    net.crash(0);
+    net.rest();
+    net.begin(2, Relation::Client, 3, Relation::Broker);
+    (net, [near, far])
+}
+
+#[test]
+fn a_broker_that_was_an_acquaintance_is_inherited() {
+    // Whichever of the two hears of it first.
+    for first in [1, 3] {
+        let (mut net, [near, far]) = heir_of_an_acquaintance(true);
+        for node in [2, 3, 2, first] {
+            net.deliver_to(node);
+        }
+        net.rest();
+        assert_eq!(net.peers(3), [1, 2]);
+        assert!(!may_look_again(&mut net, 3));
+        // That broker introduces it from now on.
+        let [to_new, at_new] = net.client(1, 4);
+        net.pass((1, to_new), (4, at_new), far);
+        assert_eq!(net.engines[3].route(near), Some(Route::Remote(NodeName(5))));
+        assert_eq!(net.proxies(), 0);
+        net.assert_no_introductions();
+    }
+}
+
+#[test]
+fn a_broker_that_was_an_acquaintance_and_takes_no_referrals() {
+    for first in [1, 3] {
+        let (mut net, _) = heir_of_an_acquaintance(false);
+        for node in [2, 3, 2, first] {
+            net.deliver_to(node);
+        }
+        net.rest();
+        assert_eq!(net.peers(3), [1, 2]);
+        assert!(may_look_again(&mut net, 3));
+        net.assert_no_introductions();
+    }
+}
+
+#[test]
+fn nobody_is_made_a_client_by_others() {
+    // Node 2 says that it brings node 3, which has a broker: nothing comes of it.
+    let mut net = Net::new(2, 5);
+    let [x_y, y_x] = net.join(0, 1);
+    let [x_m, m_x] = net.client(0, 3);
+    net.client(1, 2);
+    let (near, far) = net.engines[3].open_portals();
+    let far = net.pass((3, m_x), (0, x_m), far);
+    let far = net.pass((0, x_y), (1, y_x), far);
+    let transport = net.dead_end();
+    net.inject(2, 1, NetworkMessage::Refer { node: NodeName(4), transport });
+    net.rest();
+    // Broker 0 introduces it to node 4, as before, and nobody breaks the protocol.
+    let [to_new, at_new] = net.client(1, 4);
+    net.pass((1, to_new), (4, at_new), far);
+    assert_eq!(net.engines[3].route(near), Some(Route::Remote(NodeName(5))));
+    assert!(net.asked.iter().all(|(node, _)| *node == 0), "{:?}", net.asked);
+    assert!(net.ended.is_empty(), "{:?}", net.ended);
+}
+
 #[test]
 fn an_heir_that_is_lost_is_forgotten() {
     let mut net = Net::new(1, 3);

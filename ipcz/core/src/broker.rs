@@ -11,7 +11,7 @@ use crate::effect::{Effect, Introduction, Pairing, Party};
 use crate::engine::Engine;
 use crate::ids::{NodeName, PeerId, TransportId};
 use crate::message::{NetworkMessage, Payload, ProtocolViolation};
-use crate::peer::PeerKind;
+use crate::peer::{Offer, PeerKind};
 
 /// Two names, the lesser first.
 type Pair = (NodeName, NodeName);
@@ -63,7 +63,7 @@ impl<P: Payload> Engine<P> {
     pub(crate) fn introduce(&mut self, seeker: Party, target: Party) {
         let pair = pair_of(seeker.name, target.name);
         if let Some(parties) = self.under_way.0.get(&pair)
-            && parties.iter().any(|(party, heard)| party.name == seeker.name && !heard)
+            && parties.iter().any(|(party, heard)| *party == seeker && !heard)
         {
             return;
         }
@@ -223,6 +223,12 @@ impl<P: Payload> Engine<P> {
     /// A peer has heard of an introduction, which this broker made or passed on.
     fn handle_introduced(&mut self, from: PeerId, node: NodeName) {
         let Some(name) = self.peer_name(from) else { return };
+        if node == self.config.name {
+            return match self.config.is_broker {
+                true => self.offer_taken(from),
+                false => self.handle_offer(from, Offer::Made),
+            };
+        }
         if !self.config.is_broker && self.is_broker_of_this(from) {
             return self.release_heir(node);
         }

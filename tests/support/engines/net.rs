@@ -87,6 +87,13 @@ impl Net {
         self.ends.len() - 2
     }
 
+    /// A transport that leads nowhere.
+    pub fn dead_end(&mut self) -> TransportId {
+        let end = self.new_ends();
+        self.close(end + 1);
+        TransportId(end as u64)
+    }
+
     fn hold(&mut self, end: usize, node: usize, peer: PeerId) {
         self.ends[end].held = Some((node, peer));
         self.ends[end ^ 1].from = node;

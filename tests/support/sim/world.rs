@@ -64,13 +64,6 @@ pub struct World {
     pub(super) ungreeted: BTreeMap<[u8; 2], u8>,
 }
 
-/// Whether somebody is told that somebody else cannot be reached.
-fn is_refusal(message: &Message<Tag>) -> bool {
-    use NetworkMessage as Say;
-    let Message::Network(message) = message else { return false };
-    matches!(message, Say::ReferralRefused(_))
-}
-
 impl World {
     /// Nodes that know nobody. The first one is the broker; the last one may be hostile.
     /// Who has the greater name follows from `salt`.
@@ -228,7 +221,7 @@ impl World {
     }
 
     fn send(&mut self, node: u8, peer: PeerId, message: Message<Tag>) {
-        self.troubles.refused |= is_refusal(&message);
+        self.troubles.refused |= self.is_refusal(&message);
         self.overhear(node, &message);
         let packet = Packet::Message(message);
         let open = self.node(node).links.get(&peer).copied();
@@ -238,6 +231,12 @@ impl World {
             Some(conn) => conn.queues[1 - side].push_back(packet),
             None => self.drop_packet(&packet),
         }
+    }
+
+    /// Whether a broker that takes no clients from its clients says so.
+    fn is_refusal(&self, message: &Message<Tag>) -> bool {
+        let refusal = matches!(message, Message::Network(NetworkMessage::ReferralRefused(_)));
+        refusal && !self.nodes[0].engine.config().takes_referrals
     }
 
     /// Lets a hostile node remember what it sent or got.
