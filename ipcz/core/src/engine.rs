@@ -224,12 +224,13 @@ impl<P: Payload> Engine<P> {
         let side = router.side_mut(end.side);
         if let Some(replaced) = side.primary.replace(id) {
             router.add_decaying(replaced);
-            self.ends[replaced.0].pending = None;
+            self.forget_pending(replaced);
         }
     }
 
     /// Takes an end out of its router and forgets it.
     pub(crate) fn remove_end(&mut self, id: EndId) -> Option<End> {
+        self.forget_pending(id);
         let end = self.ends.remove(id.0)?;
         if let Some(peer) = self.peers.get_mut(&end.peer) {
             peer.links.remove(&end.link);

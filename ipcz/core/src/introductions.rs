@@ -13,7 +13,7 @@
 //! stays, and works. If the connection is lost before the third step is done, nobody has said no: then
 //! the broker is asked again, a few times, for it may take its time to notice that a node is gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::effect::Effect;
 use crate::engine::Engine;
@@ -30,7 +30,7 @@ pub(crate) struct Wanted(BTreeMap<NodeName, Waiting>);
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Waiting {
     /// The ends whose bypass is to lead there.
-    ends: Vec<EndId>,
+    ends: BTreeSet<EndId>,
     /// How often the connection was lost before it worked.
     losses: u8,
 }
@@ -38,6 +38,11 @@ struct Waiting {
 impl Wanted {
     pub(crate) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// How many bypasses wait.
+    pub(crate) fn num_ends(&self) -> usize {
+        self.0.values().map(|waiting| waiting.ends.len()).sum()
     }
 }
 
@@ -47,7 +52,7 @@ impl<P: Payload> Engine<P> {
         if let Some(waiting) = self.wanted.0.get_mut(&node) {
             let room = waiting.ends.len() < limits::MAX_ENDS_PER_INTRODUCTION;
             if room {
-                waiting.ends.push(end);
+                waiting.ends.insert(end);
             }
             return room;
         }
@@ -56,11 +61,19 @@ impl<P: Payload> Engine<P> {
         if !room || !(greeting || self.may_be_introduced()) {
             return false;
         }
-        self.wanted.0.insert(node, Waiting { ends: vec![end], losses: 0 });
+        self.wanted.0.insert(node, Waiting { ends: BTreeSet::from([end]), losses: 0 });
         if !greeting {
             self.request_introduction(node);
         }
         true
+    }
+
+    /// Lets an end forget the bypass that it waits for, if any.
+    pub(crate) fn forget_pending(&mut self, id: EndId) {
+        let pending = self.ends.get_mut(id.0).and_then(|end| end.pending.take());
+        if let Some(waiting) = pending.and_then(|key| self.wanted.0.get_mut(&key.node)) {
+            waiting.ends.remove(&id);
+        }
     }
 
     /// Whether somebody could introduce this node to others, now or soon.

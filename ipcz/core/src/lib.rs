@@ -55,6 +55,7 @@ mod status;
 mod topology;
 mod trap;
 
+pub use audit::Holdings;
 pub use connect::{ConnectRefused, Relation, WIRE_VERSION};
 pub use effect::{Effect, Introduction, Pairing};
 pub use engine::{Config, Engine};

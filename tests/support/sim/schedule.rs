@@ -108,7 +108,8 @@ impl Profile {
         };
         let drops_meetings = seed % 25 == 13 && !wanted.hostile;
         let weights = if drops_meetings { Weights { drop: 20, ..calm } } else { weights };
-        let federal = !wanted.hostile && seed.is_multiple_of(3) && wanted.nodes != Some(1);
+        let joins = if wanted.hostile { seed % 3 == 2 } else { seed.is_multiple_of(3) };
+        let federal = joins && wanted.nodes != Some(1);
         let plain = Self {
             brokers: 1,
             federal: false,
@@ -143,7 +144,7 @@ impl Profile {
         if !self.federal {
             return World::new(self.nodes, self.hostile, seed);
         }
-        World::network(self.nodes, self.brokers, self.takes_referrals, seed)
+        World::network(self.nodes, self.brokers, self.takes_referrals, self.hostile, seed)
     }
 }
 
@@ -331,7 +332,8 @@ impl Scheduler {
             return Some(self.rng.below(node.into()) as u8);
         }
         if world.federal && self.rng.chance(40) {
-            return self.node(world);
+            // Who takes its broker from a node trusts that node.
+            return self.node(world).filter(|&to| !world.node(to).hostile);
         }
         Some(self.rng.below(brokers.into()) as u8)
     }

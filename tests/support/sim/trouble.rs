@@ -18,6 +18,8 @@ impl World {
             return Ok(false);
         }
         let Some((peers, ids)) = self.begin_connection(nodes, portals) else { return Ok(false) };
+        self.budget.portals += 2 * usize::from(portals[0] + portals[1]);
+        self.budget.peers += 1;
         let conn = self.new_conn(to, node);
         self.hold(conn, usize::from(to > node), to, peers[0]);
         self.hold(conn, usize::from(node > to), node, peers[1]);
@@ -242,6 +244,7 @@ impl World {
         {
             *transport = self.dead_end(node);
         }
+        self.budget.pay(&message);
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.queues[1 - side].push_back(Packet::Message(message));
         }
