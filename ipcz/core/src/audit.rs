@@ -9,6 +9,23 @@ use crate::ids::{EndId, PeerId, RouterId};
 use crate::message::Payload;
 use crate::router::Router;
 
+/// See [`Engine::holdings`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Terminals and proxies.
+    pub routers: usize,
+    /// Ends of links.
+    pub ends: usize,
+    /// Connections.
+    pub peers: usize,
+    /// Introductions, searches for nodes and answers that are owed.
+    pub introductions: usize,
+    /// Bypasses that wait for a connection.
+    pub waiting: usize,
+    /// Parcels that nobody has taken, those behind a gap included.
+    pub queued: usize,
+}
+
 impl<P: Payload> Engine<P> {
     /// Compares everything that the engine holds with everything else.
     ///
@@ -96,6 +113,21 @@ impl<P: Payload> Engine<P> {
     #[must_use]
     pub fn pending_introductions(&self) -> usize {
         self.wanted.len() + self.under_way.len() + self.federation.len()
+    }
+
+    /// How much there is of everything that a peer could make this node keep.
+    #[must_use]
+    pub fn holdings(&self) -> Holdings {
+        let waiting = self.wanted.num_ends();
+        let queued = self.routers.iter().map(|(_, router)| router.queue.num_held()).sum();
+        Holdings {
+            routers: self.routers.len(),
+            ends: self.ends.len(),
+            peers: self.peers.len(),
+            introductions: self.pending_introductions(),
+            waiting,
+            queued,
+        }
     }
 
     /// Whether this is one of the connections that the engine has.

@@ -142,8 +142,7 @@ impl<P: Payload> Engine<P> {
         };
         let router = &self.routers[router_id.0];
         if router.is_closing() || end.is_ending() || !router.is_primary(id) {
-            self.ends[id.0].pending = None;
-            return;
+            return self.forget_pending(id);
         }
         if key.node == self.config.name {
             self.bypass_to_self(id, router_id, key);
@@ -151,7 +150,7 @@ impl<P: Payload> Engine<P> {
             self.bypass_to_peer(id, router_id, key, peer);
         } else if !self.want_introduction(key.node, id) {
             // The proxy stays, and works.
-            self.ends[id.0].pending = None;
+            self.forget_pending(id);
         }
     }
 

@@ -202,8 +202,10 @@ impl<P: Payload> Engine<P> {
                 self.share_with_heirs();
             }
             _ if *expected == Expected::Heir => self.share_broker(id),
+            _ if matches!(expected, Expected::Introduced { .. }) => self.acquaintance_made(id),
             _ => self.announce_referred(id),
         }
+        self.end_vain_searches();
     }
 }
 

@@ -240,13 +240,14 @@ impl<P: Payload> Engine<P> {
         let router = &mut self.routers[router_id.0];
         if let Some(replaced) = router.side_mut(side).primary.replace(id) {
             router.add_decaying(replaced);
-            self.ends[replaced.0].pending = None;
+            self.forget_pending(replaced);
         }
         self.pair_up(router_id);
     }
 
     /// Takes an end out of its router and forgets it.
     pub(crate) fn remove_end(&mut self, id: EndId) -> Option<End> {
+        self.forget_pending(id);
         let end = self.ends.remove(id.0)?;
         if let Some(peer) = self.peers.get_mut(&end.peer) {
             peer.links.remove(&end.link);

@@ -57,6 +57,7 @@ mod thin_vec;
 mod topology;
 mod trap;
 
+pub use audit::Holdings;
 pub use connect::{ConnectRefused, Relation, WIRE_VERSION};
 pub use effect::{Effect, Introduction, Pairing};
 pub use engine::{Config, Engine};

@@ -28,3 +28,7 @@ pub const MAX_PENDING_INTRODUCTIONS: usize = 4096;
 
 /// Ends that may wait for one introduction. Past it a bypass is not tried.
 pub const MAX_ENDS_PER_INTRODUCTION: usize = 1 << 20;
+
+/// How often an introduction is asked for again after its connection was lost before it worked. A node
+/// that closes each connection that it is introduced over would be asked for without end.
+pub const MAX_LOST_INTRODUCTIONS: u8 = 3;

@@ -143,7 +143,8 @@ pub enum NetworkMessage {
         /// The transport that leads there.
         transport: TransportId,
     },
-    /// To a broker: its introduction to this node has arrived.
+    /// To a broker: its introduction to this node has arrived. Or from one: the node that was brought
+    /// to it is its client. With the receiver's own name: that is what one of the two is to the other.
     Introduced(NodeName),
     /// From a broker: that node is unknown, or cannot be reached.
     IntroductionRefused(NodeName),
@@ -161,8 +162,8 @@ pub enum NetworkMessage {
         /// The transport that leads there.
         transport: TransportId,
     },
-    /// There will be no broker for the node that was to inherit one, or from the node that was to
-    /// share it.
+    /// There will be no broker for the node that was to inherit one, which may be the receiver, or from
+    /// the node that was to share it.
     ReferralRefused(NodeName),
     /// Between brokers: "is this node a client of yours? This one of mine wants to meet it."
     Locate {

@@ -89,9 +89,8 @@ impl<P: Payload> Engine<P> {
         router.role = Role::Proxy;
         let ends: Vec<_> = router.ends().collect();
         for id in ends {
-            let end = &mut self.ends[id.0];
-            if end.owner {
-                end.pending = None;
+            if self.ends[id.0].owner {
+                self.forget_pending(id);
             }
         }
         self.attach(end, portal);

@@ -61,6 +61,13 @@ pub(crate) enum PeerKind {
     Other,
 }
 
+/// What a broker said to a node that it was introduced to, and that is to inherit it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Offer {
+    Made,
+    Denied,
+}
+
 /// How far the connection is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum PeerState {
@@ -89,6 +96,8 @@ pub(crate) struct Peer {
     pub(crate) awaits_broker: bool,
     /// The client that brought it, which is told when it is there.
     pub(crate) referred_by: Option<PeerId>,
+    /// What it said, as a broker, about being this node's.
+    pub(crate) offer: Option<Offer>,
     /// The ends of this node on this connection, by the id of their link.
     pub(crate) links: BTreeMap<LinkId, EndId>,
     next_link: u64,
@@ -107,6 +116,7 @@ impl Peer {
             max_payload: 0,
             awaits_broker: false,
             referred_by: None,
+            offer: None,
             links: BTreeMap::new(),
             // What stands below is for the initial portals.
             next_link: u64::from(limits::MAX_INITIAL_PORTALS),
@@ -256,7 +266,7 @@ impl<P: Payload> Engine<P> {
         }
         if let Some(name) = peer.name.filter(|name| self.names.get(name) == Some(&id)) {
             self.names.remove(&name);
-            self.introduction_failed(name);
+            self.introduction_lost(name, cause);
         }
     }
 

@@ -101,6 +101,11 @@ impl<P: Payload> ParcelQueue<P> {
         self.stored.as_ref().map_or(0, |stored| stored.ready.len())
     }
 
+    /// Parcels that are ready or wait behind a gap.
+    pub(crate) fn num_held(&self) -> usize {
+        self.ready.len() + self.early.as_ref().map_or(0, |early| early.len())
+    }
+
     pub(crate) fn num_bytes(&self) -> usize {
         self.stored.as_ref().map_or(0, |stored| stored.ready_bytes)
     }

@@ -34,6 +34,9 @@ pub struct Net {
     pub asked: Vec<(usize, Pairing)>,
     /// Whether they get them.
     pub grants: bool,
+    /// Whether they get them only when [`Net::answer_late`] is called.
+    pub late: bool,
+    waiting: Vec<(usize, Pairing)>,
     /// Connections that ended, at which node and why.
     pub ended: Vec<(usize, Cause)>,
     /// How many connections began to work, at each end.
@@ -84,6 +87,13 @@ impl Net {
         self.ends.len() - 2
     }
 
+    /// A transport that leads nowhere.
+    pub fn dead_end(&mut self) -> TransportId {
+        let end = self.new_ends();
+        self.close(end + 1);
+        TransportId(end as u64)
+    }
+
     fn hold(&mut self, end: usize, node: usize, peer: PeerId) {
         self.ends[end].held = Some((node, peer));
         self.ends[end ^ 1].from = node;
@@ -126,7 +136,9 @@ impl Net {
                 }
                 Effect::CreateTransports(pairing) => {
                     self.asked.push((node, pairing));
-                    if self.grants {
+                    if self.late {
+                        self.waiting.push((node, pairing));
+                    } else if self.grants {
                         self.answer(node, pairing);
                     } else {
                         self.engines[node].handle_transports(pairing, None);
@@ -154,6 +166,14 @@ impl Net {
         self.engines[node].handle_transports(pairing, Some(transports));
     }
 
+    /// Gives transports to whoever asked for some and waits.
+    pub fn answer_late(&mut self) {
+        for (node, pairing) in std::mem::take(&mut self.waiting) {
+            self.answer(node, pairing);
+            self.work(node);
+        }
+    }
+
     /// Delivers one packet, if one is under way.
     pub fn step(&mut self) -> bool {
         let ready = |&id: &usize| {
@@ -161,7 +181,26 @@ impl Net {
             let able = end.held.is_some_and(|(to, _)| !self.stopped.contains(&(end.from, to)));
             able && !end.queue.is_empty() && !end.closed
         };
-        let Some(end) = (0..self.ends.len()).find(ready) else { return false };
+        match (0..self.ends.len()).find(ready) {
+            Some(end) => self.deliver(end),
+            None => false,
+        }
+    }
+
+    /// Delivers one packet from one node to another, if one is under way.
+    pub fn step_between(&mut self, from: usize, to: usize) -> bool {
+        let ready = |&id: &usize| {
+            let end = &self.ends[id];
+            let fits = end.from == from && end.held.is_some_and(|held| held.0 == to);
+            fits && !end.queue.is_empty() && !end.closed
+        };
+        match (0..self.ends.len()).find(ready) {
+            Some(end) => self.deliver(end),
+            None => false,
+        }
+    }
+
+    fn deliver(&mut self, end: usize) -> bool {
         let Some((node, peer)) = self.ends[end].held else { return false };
         match self.ends[end].queue.pop_front() {
             Some(Packet::Message(message)) => {
@@ -218,6 +257,19 @@ impl Net {
             self.close(end);
         }
         self.stopped.retain(|&(from, _)| from != node);
+    }
+
+    /// The connection between two nodes is lost, with everything that is on its way on it.
+    pub fn lose(&mut self, a: usize, b: usize) {
+        let between = |end: &usize| {
+            let holder = |end: usize| self.ends[end].held.map(|held| held.0);
+            holder(*end) == Some(a) && holder(end ^ 1) == Some(b)
+        };
+        let end = (0..self.ends.len()).find(between).expect("they are connected");
+        for end in [end, end ^ 1] {
+            self.discard(end);
+            self.ends[end].queue.push_back(Packet::Lost);
+        }
     }
 
     /// Sends a portal over a route, and gives the portal that arrives.

@@ -17,6 +17,7 @@ impl World {
             return Ok(false);
         }
         let (a, b) = self.engine(node).open_portals();
+        self.budget.portals += 2;
         self.model.add_pair(first, [Place::Held(node, a), Place::Held(node, b)]);
         self.taint_if_hostile(node, first);
         self.done(node)
@@ -55,6 +56,8 @@ impl World {
     }
 
     fn sent(&mut self, via: Ep, moved: &[Ep]) {
+        self.budget.parcels += 1;
+        self.budget.portals += moved.len();
         let Some(endpoint) = self.model.eps.get_mut(&via) else { return };
         endpoint.sent.push(moved.to_vec());
         let tainted = endpoint.tainted;

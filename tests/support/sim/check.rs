@@ -22,6 +22,7 @@ impl World {
         if let Err(what) = engine.audit() {
             return broken("the engine's state agrees with itself", format!("node {node}: {what}"));
         }
+        self.check_growth(node)?;
         for (ep, at, _) in self.model.open() {
             if at == node {
                 self.check_portal(ep)?;

@@ -34,6 +34,8 @@ pub struct Profile {
     pub weights: Weights,
     /// Of a hundred introductions, how many are refused.
     pub refuse: u32,
+    /// Whether the connections that are dropped are those of nodes that are about to meet.
+    pub drops_meetings: bool,
 }
 
 /// How likely each kind of step is.
@@ -104,7 +106,10 @@ impl Profile {
             }
             _ => (merges, upto(50)),
         };
-        let federal = !wanted.hostile && seed.is_multiple_of(3) && wanted.nodes != Some(1);
+        let drops_meetings = seed % 25 == 13 && !wanted.hostile;
+        let weights = if drops_meetings { Weights { drop: 20, ..calm } } else { weights };
+        let joins = if wanted.hostile { seed % 3 == 2 } else { seed.is_multiple_of(3) };
+        let federal = joins && wanted.nodes != Some(1);
         let plain = Self {
             brokers: 1,
             federal: false,
@@ -116,7 +121,8 @@ impl Profile {
             busy: 10 + upto(50),
             max_live: 6 + upto(20) as usize,
             weights,
-            refuse,
+            refuse: if drops_meetings { 0 } else { refuse },
+            drops_meetings,
         };
         if !federal {
             return plain;
@@ -138,10 +144,7 @@ impl Profile {
         if !self.federal {
             return World::new(self.nodes, self.hostile, seed);
         }
-        let mut world = World::network(self.nodes, self.brokers, self.takes_referrals, seed);
-        // Who is looked for while networks join may not be found.
-        world.troubles.refused = !self.settled;
-        world
+        World::network(self.nodes, self.brokers, self.takes_referrals, self.hostile, seed)
     }
 }
 
@@ -329,7 +332,8 @@ impl Scheduler {
             return Some(self.rng.below(node.into()) as u8);
         }
         if world.federal && self.rng.chance(40) {
-            return self.node(world);
+            // Who takes its broker from a node trusts that node.
+            return self.node(world).filter(|&to| !world.node(to).hostile);
         }
         Some(self.rng.below(brokers.into()) as u8)
     }
@@ -341,7 +345,8 @@ impl Scheduler {
     }
 
     fn conn(&mut self, world: &World) -> Option<ConnId> {
-        let all: Vec<ConnId> = world.conns.keys().copied().collect();
+        let aimed = |&id: &ConnId| !self.profile.drops_meetings || world.is_meeting(id);
+        let all: Vec<ConnId> = world.conns.keys().copied().filter(aimed).collect();
         self.rng.pick(&all)
     }
 

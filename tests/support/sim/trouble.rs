@@ -1,6 +1,6 @@
 //! What happens to nodes and connections.
 
-use ipcz_core::{Message, NodeName, Pairing, PeerId, PortalId, Relation};
+use ipcz_core::{Message, NodeName, Pairing, PeerId, PortalId, Relation, limits};
 
 use super::conn::{ConnId, Holder, Packet, Side};
 use super::model::{Ep, Place, Tag};
@@ -18,6 +18,8 @@ impl World {
             return Ok(false);
         }
         let Some((peers, ids)) = self.begin_connection(nodes, portals) else { return Ok(false) };
+        self.budget.portals += 2 * usize::from(portals[0] + portals[1]);
+        self.budget.peers += 1;
         let conn = self.new_conn(to, node);
         self.hold(conn, usize::from(to > node), to, peers[0]);
         self.hold(conn, usize::from(node > to), node, peers[1]);
@@ -131,15 +133,33 @@ impl World {
 
     /// Whether some proxies may stay if this connection is lost.
     ///
-    /// A node that lost its broker gets no more introductions. One whose introduction fails before
-    /// the other node said hello does not ask again.
-    fn leaves_proxies(&self, id: ConnId) -> bool {
-        let greeted = |side| {
+    /// A node that lost its broker gets no more introductions. One that lost the same node too often
+    /// before that said hello asks for no further one.
+    fn leaves_proxies(&mut self, id: ConnId) -> bool {
+        if !self.has_greeted(id) {
+            *self.ungreeted.entry(id.nodes).or_default() += 1;
+        }
+        let losses = self.ungreeted.get(&id.nodes).copied().unwrap_or_default();
+        self.leads_to_broker(id) || losses > limits::MAX_LOST_INTRODUCTIONS
+    }
+
+    /// Whether both nodes have got the other one's hello.
+    fn has_greeted(&self, id: ConnId) -> bool {
+        [0, 1].into_iter().all(|side| {
             let receiver = self.receiver(id, side);
             receiver
                 .is_some_and(|(node, peer)| self.node(node).engine.max_payload_of(peer).is_some())
-        };
-        self.federal || id.nodes[0] == 0 || !greeted(0) || !greeted(1)
+        })
+    }
+
+    /// Whether two nodes that are no brokers are about to meet over this connection.
+    pub(super) fn is_meeting(&self, id: ConnId) -> bool {
+        !self.leads_to_broker(id) && !self.has_greeted(id)
+    }
+
+    fn leads_to_broker(&self, id: ConnId) -> bool {
+        self.node(id.nodes[0]).engine.config().is_broker
+            || self.conns.get(&id).is_some_and(|conn| conn.referral)
     }
 
     /// Answers the oldest request for transports.
@@ -156,6 +176,9 @@ impl World {
         let transports = match ends {
             [Some(first), Some(second)] if grant => {
                 let conn = self.new_conn(first, second);
+                if let Some(made) = self.conns.get_mut(&conn) {
+                    made.referral = matches!(pairing, Pairing::Referral(_));
+                }
                 let side = usize::from(first > second);
                 Some((conn.transport(side), conn.transport(1 - side)))
             }
@@ -221,6 +244,7 @@ impl World {
         {
             *transport = self.dead_end(node);
         }
+        self.budget.pay(&message);
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.queues[1 - side].push_back(Packet::Message(message));
         }

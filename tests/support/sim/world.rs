@@ -7,6 +7,7 @@ use ipcz_core::{
 };
 
 use super::conn::{Conn, ConnId, Holder, Packet, Side, transport_in};
+use super::growth::Budget;
 use super::hostile::Seen;
 use super::model::{Model, Tag};
 use super::rng::Rng;
@@ -60,16 +61,10 @@ pub struct World {
     pub troubles: Troubles,
     /// Whether there is more to the network than one broker and its clients.
     pub(super) federal: bool,
-}
-
-/// Whether somebody is told that somebody else cannot be reached.
-fn is_refusal(message: &Message<Tag>) -> bool {
-    use NetworkMessage as Say;
-    let Message::Network(message) = message else { return false };
-    matches!(
-        message,
-        Say::IntroductionRefused(_) | Say::PassRefusal { .. } | Say::ReferralRefused(_)
-    )
+    /// How many connections between two nodes were lost before both had said hello.
+    pub(super) ungreeted: BTreeMap<[u8; 2], u8>,
+    /// What nodes may hold.
+    pub(super) budget: Budget,
 }
 
 impl World {
@@ -80,10 +75,17 @@ impl World {
         Self::with_brokers(nodes, 1, true, hostile, salt)
     }
 
-    /// Nodes that know nobody. The first ones are brokers, and may join; clients may bring clients.
+    /// Nodes that know nobody. The first ones are brokers, and may join; clients may bring clients;
+    /// the last one may be hostile.
     #[must_use]
-    pub fn network(nodes: u8, brokers: u8, takes_referrals: bool, salt: u64) -> Self {
-        let world = Self::with_brokers(nodes, brokers, takes_referrals, false, salt);
+    pub fn network(
+        nodes: u8,
+        brokers: u8,
+        takes_referrals: bool,
+        hostile: bool,
+        salt: u64,
+    ) -> Self {
+        let world = Self::with_brokers(nodes, brokers, takes_referrals, hostile, salt);
         Self { federal: true, ..world }
     }
 
@@ -120,6 +122,8 @@ impl World {
             model: Model::default(),
             troubles: Troubles::default(),
             federal: false,
+            budget: Budget::default(),
+            ungreeted: BTreeMap::new(),
         }
     }
 
@@ -228,8 +232,11 @@ impl World {
     }
 
     fn send(&mut self, node: u8, peer: PeerId, message: Message<Tag>) {
-        self.troubles.refused |= is_refusal(&message);
+        self.troubles.refused |= self.is_refusal(&message);
         self.overhear(node, &message);
+        if self.node(node).hostile {
+            self.budget.pay(&message);
+        }
         let packet = Packet::Message(message);
         let open = self.node(node).links.get(&peer).copied();
         let Some((conn, side)) = open else { return self.drop_packet(&packet) };
@@ -238,6 +245,12 @@ impl World {
             Some(conn) => conn.queues[1 - side].push_back(packet),
             None => self.drop_packet(&packet),
         }
+    }
+
+    /// Whether a broker that takes no clients from its clients says so.
+    fn is_refusal(&self, message: &Message<Tag>) -> bool {
+        let refusal = matches!(message, Message::Network(NetworkMessage::ReferralRefused(_)));
+        refusal && !self.nodes[0].engine.config().takes_referrals
     }
 
     /// Lets a hostile node remember what it sent or got.
