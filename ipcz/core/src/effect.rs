@@ -1,7 +1,8 @@
 //! What the engine asks of its embedder.
 
-use crate::ids::{NodeName, PeerId, TransportId, TrapId};
+use crate::ids::{NodeName, PeerId, Ticket, TransportId, TrapId};
 use crate::message::{Cause, Message};
+use crate::parcel::Parcel;
 use crate::status::TrapEvent;
 
 /// Something to do, in the order in which the engine gives it.
@@ -13,6 +14,14 @@ pub enum Effect<P> {
         peer: PeerId,
         /// What.
         message: Message<P>,
+    },
+    /// Make this parcel ready to leave the node and answer with
+    /// [`Engine::handle_serialized`](crate::Engine::handle_serialized). Its portals stay the engine's.
+    Serialize {
+        /// Which parcel it is, for the answer.
+        ticket: Ticket,
+        /// The parcel. It is the embedder's until it answers.
+        parcel: Parcel<P>,
     },
     /// Tell the owner of this trap that it fired.
     Fire {

@@ -6,6 +6,7 @@ use crate::broker::UnderWay;
 use crate::effect::Effect;
 use crate::end::{End, Side};
 use crate::federation::Federation;
+use crate::hold::OnHold;
 use crate::ids::{EndId, LinkId, NodeName, PeerId, PortalId, RouterId, Secret};
 use crate::introductions::Wanted;
 use crate::message::{EndKey, Payload, RouteMessage};
@@ -66,6 +67,8 @@ pub struct Engine<P> {
     pub(crate) under_way: UnderWay,
     pub(crate) federation: Federation,
     pub(crate) heirs: Heirs,
+    /// Parcels that are made ready before they leave.
+    pub(crate) on_hold: OnHold<P>,
     /// Messages from this node to itself. Empty whenever a step has ended.
     pub(crate) loopback: VecDeque<Looped<P>>,
     /// Parcels that follow portals which have just moved. Empty whenever a step has ended.
@@ -95,6 +98,7 @@ impl<P: Payload> Engine<P> {
             under_way: UnderWay::default(),
             federation: Federation::default(),
             heirs: Heirs::default(),
+            on_hold: OnHold::default(),
             loopback: VecDeque::new(),
             unread: VecDeque::new(),
             doomed: Vec::new(),
@@ -249,6 +253,7 @@ impl<P: Payload> Engine<P> {
     pub(crate) fn remove_end(&mut self, id: EndId) -> Option<End> {
         self.forget_pending(id);
         let end = self.ends.remove(id.0)?;
+        self.doomed.extend(self.on_hold.remove(id));
         if let Some(peer) = self.peers.get_mut(&end.peer) {
             peer.links.remove(&end.link);
         }

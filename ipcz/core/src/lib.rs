@@ -11,6 +11,7 @@
 //! | concern | file |
 //! | --- | --- |
 //! | putting, passing on, taking parcels | `parcels` `queue` |
+//! | parcels that are made ready before they leave | `hold` |
 //! | portals that travel | `moves` |
 //! | getting proxies out of the way | `bypass` |
 //! | the end of routes and links | `closing` |
@@ -36,6 +37,7 @@ mod effect;
 mod end;
 mod engine;
 mod federation;
+mod hold;
 mod ids;
 mod introductions;
 pub mod limits;
@@ -61,7 +63,7 @@ pub use audit::Holdings;
 pub use connect::{ConnectRefused, Relation, WIRE_VERSION};
 pub use effect::{Effect, Introduction, Pairing};
 pub use engine::{Config, Engine};
-pub use ids::{LinkId, NodeName, PeerId, PortalId, RouterId, Secret, TransportId, TrapId};
+pub use ids::{LinkId, NodeName, PeerId, PortalId, RouterId, Secret, Ticket, TransportId, TrapId};
 pub use merge::MergeRefused;
 pub use message::{
     Accept, Cause, CauseKind, Descriptor, EndKey, Hello, Message, NetworkMessage, Payload, Probe,

@@ -156,6 +156,7 @@ impl Net {
                 }
                 Effect::Connected(_) => self.begun += 1,
                 Effect::Fire { .. } => {}
+                Effect::Serialize { .. } => unreachable!("bytes are always ready"),
             }
         }
     }

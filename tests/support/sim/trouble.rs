@@ -62,6 +62,7 @@ impl World {
         self.troubles.refused |= node == 0 || self.federal;
         self.node_mut(node).alive = false;
         self.node_mut(node).asked.clear();
+        self.node_mut(node).serializing.clear();
         let links: Vec<_> = self.node(node).links.values().copied().collect();
         for (conn, side) in links {
             self.truncate(conn, 1 - side, keep.into());
@@ -96,6 +97,7 @@ impl World {
         }
         self.node_mut(node).alive = false;
         self.node_mut(node).asked.clear();
+        self.node_mut(node).serializing.clear();
         Ok(true)
     }
 
