@@ -238,6 +238,18 @@ pub enum ErrorKind {
     NotConnected,
     /// The connection has no initial portal of that number, or it was taken before.
     NoSuchPortal,
+    /// The node has an allocation delegate and can take no other.
+    HasDelegate,
+    /// Shared memory has at least one byte and at most 4 GiB.
+    BadSize,
+    /// The node may not make shared memory, and has no delegate that does so for it.
+    NoDelegate,
+    /// The delegate, or the one that it asked in turn, could not make the shared memory.
+    DelegateRefused,
+    /// The connection to the delegate ended; the source says why.
+    DelegateLost,
+    /// The time was up.
+    TimedOut,
 }
 
 impl Error {
@@ -290,6 +302,14 @@ impl ErrorKind {
             ErrorKind::ShutDown => "this node was shut down",
             ErrorKind::NoParent => "this process has no connection from its parent",
             ErrorKind::NotConnected => "the connection ended before it worked",
+            ErrorKind::HasDelegate => "this node has an allocation delegate and can take no other",
+            ErrorKind::BadSize => "shared memory has at least one byte and at most 4 GiB",
+            ErrorKind::NoDelegate => {
+                "this node may not make shared memory and has no delegate that does"
+            }
+            ErrorKind::DelegateRefused => "the allocation delegate could not make the memory",
+            ErrorKind::DelegateLost => "the connection to the allocation delegate ended",
+            ErrorKind::TimedOut => "the time was up",
             ErrorKind::NoSuchPortal => {
                 "the connection has no initial portal of that number, or it was taken before"
             }

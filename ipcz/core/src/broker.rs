@@ -195,6 +195,12 @@ impl<P: Payload> Engine<P> {
                 }
             }
             NetworkMessage::Goodbye(kind) => self.handle_goodbye(peer, kind),
+            NetworkMessage::RequestMemory { id, size, hops } => {
+                return self.handle_memory_request(peer, id, size, hops);
+            }
+            NetworkMessage::ProvideMemory { id, memory } => {
+                return self.handle_memory_answer(peer, id, memory);
+            }
             NetworkMessage::Refer { .. }
             | NetworkMessage::Referred { .. }
             | NetworkMessage::ReferralRefused(_) => return self.handle_referral(peer, message),

@@ -8,6 +8,7 @@ use crate::end::{End, Side};
 use crate::federation::Federation;
 use crate::ids::{EndId, LinkId, NodeName, PeerId, PortalId, RouterId, Secret};
 use crate::introductions::Wanted;
+use crate::memory::Memory;
 use crate::message::{EndKey, Payload, RouteMessage};
 use crate::moves::Unread;
 use crate::parcel::Parcel;
@@ -32,6 +33,8 @@ pub struct Config {
     pub max_payload: u64,
     /// Whether, as a broker, it takes clients that its clients bring.
     pub takes_referrals: bool,
+    /// Whether it may make shared memory itself. If not, it depends on a delegate.
+    pub may_allocate: bool,
 }
 
 /// A message that a node sends to itself, by way of one end of a link on its loopback.
@@ -65,6 +68,7 @@ pub struct Engine<P> {
     pub(crate) under_way: UnderWay,
     pub(crate) federation: Federation,
     pub(crate) heirs: Heirs,
+    pub(crate) memory: Memory,
     /// Messages from this node to itself. Empty whenever a step has ended.
     pub(crate) loopback: VecDeque<Looped<P>>,
     /// Parcels that follow portals which have just moved. Empty whenever a step has ended.
@@ -92,6 +96,7 @@ impl<P: Payload> Engine<P> {
             under_way: UnderWay::default(),
             federation: Federation::default(),
             heirs: Heirs::default(),
+            memory: Memory::default(),
             loopback: VecDeque::new(),
             unread: VecDeque::new(),
             doomed: Vec::new(),

@@ -19,6 +19,7 @@
 //! | routes without ends | `ring` |
 //! | connections | `peer` `connect` |
 //! | introductions | `introductions` `broker` `federation` `referral` |
+//! | memory that another node allocates | `memory` |
 //! | notices to applications | `trap` |
 //! | what must hold between steps | `audit` |
 //! | bounds on what peers can make a node do | `limits` |
@@ -39,6 +40,7 @@ mod ids;
 mod introductions;
 pub mod limits;
 mod loss;
+mod memory;
 mod merge;
 mod message;
 mod moves;
@@ -58,11 +60,15 @@ mod trap;
 pub use connect::{ConnectRefused, Relation, WIRE_VERSION};
 pub use effect::{Effect, Introduction, Pairing};
 pub use engine::{Config, Engine};
-pub use ids::{LinkId, NodeName, PeerId, PortalId, RouterId, Secret, TransportId, TrapId};
+pub use ids::{
+    AllocationId, LinkId, MemoryId, NodeName, PeerId, PortalId, RouterId, Secret, TransportId,
+    TrapId,
+};
+pub use memory::{AllocateFailed, AllocateRefused};
 pub use merge::MergeRefused;
 pub use message::{
     Accept, Cause, CauseKind, Descriptor, EndKey, Hello, Message, NetworkMessage, Payload, Probe,
-    ProtocolViolation, RouteMessage,
+    ProtocolViolation, Provided, RouteMessage,
 };
 pub use parcel::Parcel;
 pub use parcels::{GetRefused, PutRefused};

@@ -28,3 +28,16 @@ pub const MAX_PENDING_INTRODUCTIONS: usize = 4096;
 
 /// Ends that may wait for one introduction. Past it a bypass is not tried.
 pub const MAX_ENDS_PER_INTRODUCTION: usize = 1 << 20;
+
+/// Requests for memory that one peer may have open. A node that delegates keeps to it by itself and
+/// lets further requests wait at home, so this bounds what a peer can make its delegate remember, and
+/// allocate at a time.
+pub const MAX_PENDING_MEMORY: usize = 64;
+
+/// The largest piece of shared memory, in bytes. A delegate gives it at a stranger's word; pages are
+/// used only as they are written, address space and files' sizes at once.
+pub const MAX_MEMORY_BYTES: u64 = 1 << 32;
+
+/// Nodes that may pass on a request for memory. Delegates that were chosen in a circle would pass it
+/// on for ever.
+pub const MAX_DELEGATES: u16 = 16;

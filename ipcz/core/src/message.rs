@@ -1,6 +1,6 @@
 //! What nodes say to each other.
 
-use crate::ids::{LinkId, NodeName, Secret, TransportId};
+use crate::ids::{LinkId, MemoryId, NodeName, Secret, TransportId};
 
 /// What an application puts into a parcel, as far as the engine cares: it never looks inside.
 pub trait Payload {
@@ -56,6 +56,8 @@ pub struct Hello {
     pub is_broker: bool,
     /// Whether the sender takes the receiver for its broker.
     pub wants_broker: bool,
+    /// Whether the receiver is to allocate shared memory for the sender.
+    pub wants_memory: bool,
     /// How many portals the sender has made for this connection.
     pub num_portals: u32,
     /// What the secrets of the initial links are derived from, if the sender owns them.
@@ -203,8 +205,33 @@ pub enum NetworkMessage {
         /// Who it was introduced to.
         node: NodeName,
     },
+    /// To the node that allocates for the sender: "make shared memory of this size."
+    RequestMemory {
+        /// The sender's name for the request.
+        id: u64,
+        /// In bytes.
+        size: u64,
+        /// How many nodes have passed the request on.
+        hops: u16,
+    },
+    /// The answer to that.
+    ProvideMemory {
+        /// The receiver's name for its request.
+        id: u64,
+        /// The memory, or nothing if there is none to be had.
+        memory: Option<Provided>,
+    },
     /// The last message on a connection that ends on purpose, and why it does.
     Goodbye(CauseKind),
+}
+
+/// Memory that arrives in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Provided {
+    /// The memory.
+    pub memory: MemoryId,
+    /// Its size in bytes, as the embedder that received it found it to be.
+    pub size: u64,
 }
 
 /// Why a route was cut, and where.
@@ -255,6 +282,15 @@ impl NetworkMessage {
             | Self::Refer { transport, .. }
             | Self::Referred { transport, .. }
             | Self::PassIntroduction { transport, .. } => Some(transport),
+            _ => None,
+        }
+    }
+
+    /// The memory that the message carries, if it carries some.
+    #[must_use]
+    pub fn memory(self) -> Option<MemoryId> {
+        match self {
+            Self::ProvideMemory { memory, .. } => memory.map(|provided| provided.memory),
             _ => None,
         }
     }

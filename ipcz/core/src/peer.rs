@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::effect::Effect;
 use crate::engine::Engine;
-use crate::ids::{EndId, LinkId, NodeName, PeerId, PortalId, RouterId, Secret};
+use crate::ids::{AllocationId, EndId, LinkId, NodeName, PeerId, PortalId, RouterId, Secret};
 use crate::limits;
 use crate::message::{Cause, CauseKind, Message, NetworkMessage, Payload, ProtocolViolation};
 use crate::parcel::Parcel;
@@ -89,6 +89,10 @@ pub(crate) struct Peer {
     pub(crate) awaits_broker: bool,
     /// The client that brought it, which is told when it is there.
     pub(crate) referred_by: Option<PeerId>,
+    /// This node allocates shared memory for it.
+    pub(crate) wants_memory: bool,
+    /// The requests that it has made and this node has yet to answer, by its names for them.
+    pub(crate) requests: BTreeMap<u64, AllocationId>,
     /// The ends of this node on this connection, by the id of their link.
     pub(crate) links: BTreeMap<LinkId, EndId>,
     next_link: u64,
@@ -107,6 +111,8 @@ impl Peer {
             max_payload: 0,
             awaits_broker: false,
             referred_by: None,
+            wants_memory: false,
+            requests: BTreeMap::new(),
             links: BTreeMap::new(),
             // What stands below is for the initial portals.
             next_link: u64::from(limits::MAX_INITIAL_PORTALS),
@@ -167,6 +173,7 @@ impl<P: Payload> Engine<P> {
     fn drop_message(&mut self, message: Message<P>) {
         if let Message::Network(message) = message {
             self.effects.extend(message.transport().map(Effect::DropTransport));
+            self.effects.extend(message.memory().map(Effect::DropMemory));
         }
     }
 
@@ -251,6 +258,8 @@ impl<P: Payload> Engine<P> {
         self.heirs.remove(&id);
         self.forget_federal(id, peer.name);
         self.forget_under_way(id);
+        self.forget_requests(peer.requests);
+        self.delegate_lost(id, cause);
         if self.broker == Some(id) {
             self.broker_lost();
         }

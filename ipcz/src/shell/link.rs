@@ -16,8 +16,8 @@ use crate::driver::{Attachment, Frame, Transport};
 use crate::sync::lock;
 use crate::wire::{self, HandleKind};
 
-/// A message, and the transport that an introduction carries.
-pub(crate) type Outgoing = (Message<Contents>, Option<Box<dyn Transport>>);
+/// A message, and the transport or the memory that it carries.
+pub(crate) type Outgoing = (Message<Contents>, Option<Attachment>);
 
 /// The connection to a peer, as far as sending goes.
 pub(crate) struct Link {
@@ -162,7 +162,7 @@ impl Link {
     }
 }
 
-fn into_frame((mut message, transport): Outgoing) -> Frame {
+fn into_frame((mut message, carried): Outgoing) -> Frame {
     let mut body = Vec::new();
     let mut attachments = Vec::new();
     let mut kinds = Vec::new();
@@ -175,9 +175,13 @@ fn into_frame((mut message, transport): Outgoing) -> Frame {
                     attachments.push(Attachment::Handle(handle));
                     HandleKind::Attachment
                 }
+                Slot::Memory(memory) => {
+                    attachments.push(Attachment::Region(memory));
+                    HandleKind::Attachment
+                }
             });
         }
     }
-    attachments.extend(transport.map(Attachment::Transport));
+    attachments.extend(carried);
     Frame { head: wire::encode(&message, &kinds), body, attachments }
 }

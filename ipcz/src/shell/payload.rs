@@ -3,6 +3,7 @@
 use ipcz_core::Payload;
 
 use crate::OsHandle;
+use crate::shm::Region;
 
 /// What an application put. Portals are the engine's; their places among the handles are kept here.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub(crate) enum Slot {
     Portal,
     /// A handle of the operating system.
     Os(OsHandle),
+    /// Shared memory.
+    Memory(Region),
 }
 
 impl Payload for Contents {

@@ -1,11 +1,13 @@
 //! Bytes to messages. The bytes come from a peer: nothing in them is believed.
 
 use ipcz_core::{
-    Accept, Cause, CauseKind, Descriptor, EndKey, Hello, LinkId, Message, NetworkMessage, NodeName,
-    Probe, ProtocolViolation, RouteMessage, Secret, TransportId, WIRE_VERSION,
+    Accept, Cause, CauseKind, Descriptor, EndKey, Hello, LinkId, MemoryId, Message, NetworkMessage,
+    NodeName, Probe, ProtocolViolation, Provided, RouteMessage, Secret, TransportId, WIRE_VERSION,
 };
 
-use super::{HELLO_IS_BROKER, HELLO_WANTS_BROKER, HandleKind, MAX_HANDLES, tag};
+use super::{
+    HELLO_IS_BROKER, HELLO_WANTS_BROKER, HELLO_WANTS_MEMORY, HandleKind, MAX_HANDLES, tag,
+};
 
 type Decoded<T> = Result<T, ProtocolViolation>;
 
@@ -93,9 +95,7 @@ impl Reader<'_> {
                 let link = self.link()?;
                 Message::Route(link, self.route(tag)?)
             }
-            tag::REQUEST_INTRODUCTION..=tag::PASS_INTRODUCED => {
-                Message::Network(self.network(tag)?)
-            }
+            tag::REQUEST_INTRODUCTION..=tag::PROVIDE_MEMORY => Message::Network(self.network(tag)?),
             _ => return Err(ProtocolViolation("a message of unknown type")),
         })
     }
@@ -112,18 +112,20 @@ impl Reader<'_> {
                 name: NodeName(0),
                 is_broker: false,
                 wants_broker: false,
+                wants_memory: false,
                 num_portals: 0,
                 secret: Secret(0),
             });
         }
         let flags = self.u8()?;
-        if flags & !(HELLO_IS_BROKER | HELLO_WANTS_BROKER) != 0 {
+        if flags & !(HELLO_IS_BROKER | HELLO_WANTS_BROKER | HELLO_WANTS_MEMORY) != 0 {
             return Err(ProtocolViolation("an unknown flag in a hello"));
         }
         Ok(Hello {
             version,
             is_broker: flags & HELLO_IS_BROKER != 0,
             wants_broker: flags & HELLO_WANTS_BROKER != 0,
+            wants_memory: flags & HELLO_WANTS_MEMORY != 0,
             num_portals: self.u32()?,
             features: self.u64()?,
             max_payload: self.u64()?,
@@ -206,11 +208,23 @@ impl Reader<'_> {
         })
     }
 
+    fn memory(&mut self, tag: u8) -> Decoded<NetworkMessage> {
+        let id = self.u64()?;
+        if tag == tag::REQUEST_MEMORY {
+            return Ok(NetworkMessage::RequestMemory { id, size: self.u64()?, hops: self.u16()? });
+        }
+        // What it is, and how large, shows by what is attached.
+        let memory = self.bool()?.then_some(Provided { memory: MemoryId(0), size: 0 });
+        Ok(NetworkMessage::ProvideMemory { id, memory })
+    }
+
     fn network(&mut self, tag: u8) -> Decoded<NetworkMessage> {
         // Whoever takes the message apart knows which transport it carries.
         let transport = TransportId(0);
-        if tag == tag::GOODBYE {
-            return Ok(NetworkMessage::Goodbye(self.cause_kind()?));
+        match tag {
+            tag::GOODBYE => return Ok(NetworkMessage::Goodbye(self.cause_kind()?)),
+            tag::REQUEST_MEMORY | tag::PROVIDE_MEMORY => return self.memory(tag),
+            _ => {}
         }
         let node = self.node()?;
         Ok(match tag {

@@ -5,7 +5,7 @@ use ipcz_core::{
     RouteMessage,
 };
 
-use super::{HELLO_IS_BROKER, HELLO_WANTS_BROKER, HandleKind, tag};
+use super::{HELLO_IS_BROKER, HELLO_WANTS_BROKER, HELLO_WANTS_MEMORY, HandleKind, tag};
 
 /// The head of a message. `handles` is what a parcel holds, in order, and empty for all others.
 pub(crate) fn encode<P>(message: &Message<P>, handles: &[HandleKind]) -> Vec<u8> {
@@ -50,7 +50,8 @@ impl Writer {
         self.u16(hello.version);
         let broker = if hello.is_broker { HELLO_IS_BROKER } else { 0 };
         let wants = if hello.wants_broker { HELLO_WANTS_BROKER } else { 0 };
-        self.u8(broker | wants);
+        let memory = if hello.wants_memory { HELLO_WANTS_MEMORY } else { 0 };
+        self.u8(broker | wants | memory);
         self.u32(hello.num_portals);
         self.u64(hello.features);
         self.u64(hello.max_payload);
@@ -140,6 +141,28 @@ impl Writer {
         self.u128(accept.secret.0);
     }
 
+    /// A message about connections that names no node.
+    fn unnamed(&mut self, message: &NetworkMessage) {
+        match message {
+            NetworkMessage::RequestMemory { id, size, hops } => {
+                self.u8(tag::REQUEST_MEMORY);
+                self.u64(*id);
+                self.u64(*size);
+                self.u16(*hops);
+            }
+            NetworkMessage::ProvideMemory { id, memory } => {
+                self.u8(tag::PROVIDE_MEMORY);
+                self.u64(*id);
+                self.u8(u8::from(memory.is_some()));
+            }
+            NetworkMessage::Goodbye(kind) => {
+                self.u8(tag::GOODBYE);
+                self.cause_kind(*kind);
+            }
+            _ => {}
+        }
+    }
+
     fn network(&mut self, message: &NetworkMessage) {
         use NetworkMessage as Say;
         let (tag, first, second) = match message {
@@ -155,9 +178,8 @@ impl Writer {
             Say::PassIntroduction { to, node, .. } => (tag::PASS_INTRODUCTION, to, Some(node)),
             Say::PassRefusal { to, node } => (tag::PASS_REFUSAL, to, Some(node)),
             Say::PassIntroduced { from, node } => (tag::PASS_INTRODUCED, from, Some(node)),
-            Say::Goodbye(kind) => {
-                self.u8(tag::GOODBYE);
-                return self.cause_kind(*kind);
+            Say::RequestMemory { .. } | Say::ProvideMemory { .. } | Say::Goodbye(_) => {
+                return self.unnamed(message);
             }
         };
         self.u8(tag);

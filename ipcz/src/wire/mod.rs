@@ -6,7 +6,7 @@
 //!
 //! | type | message | fields |
 //! | --- | --- | --- |
-//! | `01` | hello | version `u16`, flags `u8` (1 is broker, 2 wants broker), portals `u32`, features `u64`, max payload `u64`, name `u128`, secret `u128` |
+//! | `01` | hello | version `u16`, flags `u8` (1 is broker, 2 wants broker, 4 wants memory), portals `u32`, features `u64`, max payload `u64`, name `u128`, secret `u128` |
 //! | `02` | parcel | link `u64`, sequence `u64`, handles `u16`, hops `u16`, one `u8` for each handle (0 portal, 1 attachment), one descriptor for each portal |
 //! | `03` | accept | key, link `u64`, secret `u128` |
 //! | `10` | closed | link `u64`, length `u64` |
@@ -30,6 +30,8 @@
 //! | `2a` | pass introduction | to `u128`, node `u128`; one attachment, the transport |
 //! | `2b` | pass refusal | to `u128`, node `u128` |
 //! | `2c` | pass introduced | from `u128`, node `u128` |
+//! | `2d` | request memory | id `u64`, size `u64`, hops `u16` |
+//! | `2e` | provide memory | id `u64`, provided `u8`; one attachment, the memory, if it is 1 |
 //!
 //! A *descriptor* is link `u64`, secret `u128`, next in `u64`, next out `u64`, owner `u8`. A *key*
 //! is node `u128`, via `u128`, link `u64`, secret `u128`. A *cause* is 1 node lost, 2 violation,
@@ -86,10 +88,13 @@ mod tag {
     pub(super) const PASS_INTRODUCTION: u8 = 0x2a;
     pub(super) const PASS_REFUSAL: u8 = 0x2b;
     pub(super) const PASS_INTRODUCED: u8 = 0x2c;
+    pub(super) const REQUEST_MEMORY: u8 = 0x2d;
+    pub(super) const PROVIDE_MEMORY: u8 = 0x2e;
 }
 
 const HELLO_IS_BROKER: u8 = 1;
 const HELLO_WANTS_BROKER: u8 = 2;
+const HELLO_WANTS_MEMORY: u8 = 4;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 use ipcz_core::{
-    Accept, Cause, CauseKind, Descriptor, EndKey, Hello, LinkId, Message, NetworkMessage, NodeName,
-    Probe, RouteMessage, Secret, TransportId, WIRE_VERSION,
+    Accept, Cause, CauseKind, Descriptor, EndKey, Hello, LinkId, MemoryId, Message, NetworkMessage,
+    NodeName, Probe, Provided, RouteMessage, Secret, TransportId, WIRE_VERSION,
 };
 
 use super::{HandleKind, decode, encode};
@@ -16,6 +16,7 @@ fn hello() -> Hello {
         name: NodeName(3 << 90),
         is_broker: true,
         wants_broker: false,
+        wants_memory: true,
         num_portals: 4,
         secret: Secret(8),
     }
@@ -61,6 +62,12 @@ fn one_of_each() -> Vec<Message<Vec<HandleKind>>> {
             transport: TransportId(0),
         }),
         Message::Network(NetworkMessage::PassRefusal { to: NodeName(2), node }),
+        Message::Network(NetworkMessage::RequestMemory { id: 3, size: 1 << 40, hops: 2 }),
+        Message::Network(NetworkMessage::ProvideMemory { id: 3, memory: None }),
+        Message::Network(NetworkMessage::ProvideMemory {
+            id: 4,
+            memory: Some(Provided { memory: MemoryId(0), size: 0 }),
+        }),
         Message::Network(NetworkMessage::PassIntroduced { from: NodeName(2), node }),
     ]
 }
@@ -116,7 +123,7 @@ fn any_bytes_are_refused_or_understood_and_nothing_else() {
         };
         let length = usize::from(next() % 80);
         let noise: Vec<u8> =
-            (0..length).map(|i| if i == 0 { next() % 0x2e } else { next() }).collect();
+            (0..length).map(|i| if i == 0 { next() % 0x30 } else { next() }).collect();
         if let Ok(message) = decode(&noise) {
             let again = decode(&bytes(&message));
             assert_eq!(again, Ok(message));

@@ -22,6 +22,7 @@ pub fn config(name: u128, is_broker: bool) -> Config {
         features: 0,
         max_payload: 1000,
         takes_referrals: true,
+        may_allocate: true,
     }
 }
 
@@ -33,6 +34,7 @@ pub fn hello(name: u128, num_portals: u32) -> Hello {
         name: NodeName(name),
         is_broker: false,
         wants_broker: true,
+        wants_memory: false,
         num_portals,
         secret: Secret(9),
     }

@@ -108,6 +108,7 @@ impl World {
                 return broken("introductions end", format!("node {index} waits for {waits}"));
             }
         }
+        self.check_memory()?;
         match (self.troubles.refused, self.has_hostile()) {
             (true, _) => Ok(()),
             (false, false) => self.check_reduced(),

@@ -5,8 +5,8 @@
 //! cannot know what it was never told.
 
 use ipcz_core::{
-    Accept, Cause, CauseKind, Descriptor, EndKey, Hello, LinkId, Message, NetworkMessage, NodeName,
-    Probe, RouteMessage, Secret, TransportId,
+    Accept, Cause, CauseKind, Descriptor, EndKey, Hello, LinkId, MemoryId, Message, NetworkMessage,
+    NodeName, Probe, Provided, RouteMessage, Secret, TransportId,
 };
 
 use super::conn::{ConnId, Side};
@@ -62,6 +62,11 @@ pub(super) fn make(world: &World, rng: &mut Rng) -> Option<Step> {
         && let Some(transport) = message.transport_mut()
     {
         *transport = NOWHERE; // It can lie about what it sends, not copy it.
+    }
+    if let Message::Network(NetworkMessage::ProvideMemory { memory: Some(memory), .. }) =
+        &mut message
+    {
+        memory.memory = MemoryId(u64::MAX);
     }
     let message = Box::new(message);
     Some(Step::Forge { conn, side, message })
@@ -140,7 +145,7 @@ impl Forger<'_> {
     fn network_message(&mut self) -> NetworkMessage {
         let node = self.name();
         let (seeker, transport) = (self.name(), NOWHERE);
-        match self.rng.below(14) {
+        match self.rng.below(17) {
             0..4 => NetworkMessage::RequestIntroduction(node),
             4 => NetworkMessage::Introduced(node),
             5 => NetworkMessage::IntroductionRefused(node),
@@ -151,6 +156,15 @@ impl Forger<'_> {
             10 => NetworkMessage::Locate { node, seeker },
             11 => NetworkMessage::PassIntroduction { to: seeker, node, transport },
             12 => NetworkMessage::PassIntroduced { from: seeker, node },
+            13 | 14 => {
+                let size = self.rng.below(3) as u64;
+                NetworkMessage::RequestMemory { id: self.rng.below(4) as u64, size, hops: 0 }
+            }
+            15 => {
+                let (memory, size) = (MemoryId(u64::MAX), self.rng.below(200) as u64);
+                let memory = self.rng.chance(50).then_some(Provided { memory, size });
+                NetworkMessage::ProvideMemory { id: self.rng.below(4) as u64, memory }
+            }
             _ => NetworkMessage::Goodbye(CauseKind::Violation),
         }
     }
@@ -177,6 +191,7 @@ impl Forger<'_> {
             name: self.name(),
             is_broker: self.rng.chance(30),
             wants_broker: self.rng.chance(70),
+            wants_memory: self.rng.chance(30),
             num_portals: self.rng.below(4) as u32,
             secret: self.secret(),
         }

@@ -16,6 +16,7 @@
 //! | `schedule` | which of it happens next |
 //! | `check` | what must hold |
 //! | `run` | seeds, traces, shrinking |
+//! | `memory` | shared memory, and who makes it for whom |
 //! | `hostile` | a node that says anything |
 //! | `script` | worlds that are written down |
 //! | `explore` | every interleaving of a small world |
@@ -25,6 +26,7 @@ pub mod check;
 mod conn;
 pub mod explore;
 mod hostile;
+mod memory;
 mod model;
 mod rng;
 pub mod run;

@@ -32,6 +32,8 @@ pub struct Profile {
     pub max_live: usize,
     /// How likely each kind of step is, against the others.
     pub weights: Weights,
+    /// Whether nodes have others make their memory.
+    pub delegating: bool,
     /// Of a hundred introductions, how many are refused.
     pub refuse: u32,
 }
@@ -56,6 +58,8 @@ pub struct Weights {
     pub forge: u32,
     pub clear_trap: u32,
     pub garble: u32,
+    pub allocate: u32,
+    pub provide: u32,
 }
 
 /// What the caller fixes; the rest follows from the seed.
@@ -92,6 +96,8 @@ impl Profile {
             // In some seeds only, so that the others stay what they were.
             clear_trap: if seed % 8 == 3 { 3 } else { 0 },
             garble: if wanted.hostile && seed % 8 == 7 { 1 } else { 0 },
+            allocate: if seed % 8 == 6 { 8 } else { 0 },
+            provide: if seed % 8 == 6 { 8 } else { 0 },
             forge: if wanted.hostile { 5 + upto(30) } else { 0 },
         };
         let merges = Weights { merge: 1 + upto(10), ..calm };
@@ -108,6 +114,7 @@ impl Profile {
         let plain = Self {
             brokers: 1,
             federal: false,
+            delegating: seed % 8 == 6,
             settled: false,
             takes_referrals: true,
             nodes: wanted.nodes.unwrap_or(2 + upto(3) as u8),
@@ -135,12 +142,15 @@ impl Profile {
     /// The world that a run starts with.
     #[must_use]
     pub fn world(&self, seed: u64) -> World {
-        if !self.federal {
-            return World::new(self.nodes, self.hostile, seed);
-        }
-        let mut world = World::network(self.nodes, self.brokers, self.takes_referrals, seed);
+        let mut world = match self.federal {
+            false => World::new(self.nodes, self.hostile, seed),
+            true => World::network(self.nodes, self.brokers, self.takes_referrals, seed),
+        };
         // Who is looked for while networks join may not be found.
-        world.troubles.refused = !self.settled;
+        world.troubles.refused = self.federal && !self.settled;
+        if self.delegating {
+            world.delegate_allocation();
+        }
         world
     }
 }
@@ -173,9 +183,11 @@ impl Scheduler {
     pub fn rest(&mut self, world: &World) -> Option<Step> {
         if self.rng.chance(20) {
             let taken = self.any_get(world).or_else(|| self.answer(world));
+            let taken = taken.or_else(|| self.provide(world));
             return taken.or_else(|| self.delivery(world));
         }
         let delivery = self.delivery(world).or_else(|| self.answer(world));
+        let delivery = delivery.or_else(|| self.provide(world));
         delivery.or_else(|| self.any_get(world))
     }
 
@@ -188,7 +200,7 @@ impl Scheduler {
     fn activity(&mut self, world: &World) -> Option<Step> {
         let w = self.profile.weights;
         type Make = fn(&mut Scheduler, &World) -> Option<Step>;
-        let kinds: [(u32, Make); 16] = [
+        let kinds: [(u32, Make); 18] = [
             (w.open, Self::open),
             (w.put, Self::put),
             (w.moves, Self::moves),
@@ -205,6 +217,8 @@ impl Scheduler {
             (w.forge, Self::forge),
             (w.clear_trap, Self::clear_trap),
             (w.garble, Self::garble),
+            (w.allocate, Self::allocate),
+            (w.provide, Self::provide),
         ];
         let total: u32 = kinds.iter().map(|(weight, _)| weight).sum();
         let mut at = self.rng.below(total as usize) as u32;
@@ -369,6 +383,18 @@ impl Scheduler {
     fn clear_trap(&mut self, world: &World) -> Option<Step> {
         let set: Vec<u64> = world.model.traps.keys().copied().collect();
         Some(Step::ClearTrap { trap: self.rng.pick(&set)? })
+    }
+
+    fn allocate(&mut self, world: &World) -> Option<Step> {
+        let size = 1 + self.rng.below(100) as u64;
+        Some(Step::Allocate { node: self.node(world)?, size })
+    }
+
+    fn provide(&mut self, world: &World) -> Option<Step> {
+        let grant = !self.rng.chance(self.profile.refuse);
+        let asked = |&index: &u8| !world.node(index).to_allocate.is_empty();
+        let nodes: Vec<u8> = (0..self.profile.nodes).filter(asked).collect();
+        Some(Step::Provide { node: self.rng.pick(&nodes)?, grant })
     }
 
     fn garble(&mut self, world: &World) -> Option<Step> {

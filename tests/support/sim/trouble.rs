@@ -45,7 +45,13 @@ impl World {
         let far = if brokers == [true; 2] { Relation::Broker } else { Relation::Client };
         let mut engines = nodes.map(|index| self.node(index).engine.clone());
         let (to, to_ids) = engines[0].connect(far, portals[0].into()).ok()?;
-        let (node, node_ids) = engines[1].connect(Relation::Broker, portals[1].into()).ok()?;
+        let (relation, count) = (Relation::Broker, portals[1].into());
+        let to_delegate = self.memory.delegating && !brokers[1];
+        let begun = match to_delegate {
+            false => engines[1].connect(relation, count),
+            true => engines[1].connect_to_delegate(relation, count),
+        };
+        let (node, node_ids) = begun.ok()?;
         for (index, engine) in nodes.into_iter().zip(engines) {
             self.node_mut(index).engine = engine;
         }
@@ -60,6 +66,7 @@ impl World {
         self.troubles.refused |= node == 0 || self.federal;
         self.node_mut(node).alive = false;
         self.node_mut(node).asked.clear();
+        self.forget_memory_of(node);
         let links: Vec<_> = self.node(node).links.values().copied().collect();
         for (conn, side) in links {
             self.truncate(conn, 1 - side, keep.into());
@@ -94,6 +101,7 @@ impl World {
         }
         self.node_mut(node).alive = false;
         self.node_mut(node).asked.clear();
+        self.forget_memory_of(node);
         Ok(true)
     }
 

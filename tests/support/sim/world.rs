@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use ipcz_core::{
-    Cause, Config, Effect, Engine, Message, NetworkMessage, NodeName, Pairing, PeerId, TransportId,
+    AllocationId, Cause, Config, Effect, Engine, Message, NetworkMessage, NodeName, Pairing,
+    PeerId, TransportId,
 };
 
 use super::conn::{Conn, ConnId, Holder, Packet, Side, transport_in};
 use super::hostile::Seen;
+use super::memory::Memory;
 use super::model::{Model, Tag};
 use super::rng::Rng;
 
@@ -35,6 +37,8 @@ pub(super) struct Node {
     pub(super) links: BTreeMap<PeerId, (ConnId, Side)>,
     /// Introductions that wait for their transports.
     pub(super) asked: Vec<Pairing>,
+    /// Memory that it is to make.
+    pub(super) to_allocate: Vec<AllocationId>,
     /// Its connection to the node that it was told to take for its broker.
     pub(super) seeks: Option<PeerId>,
     /// What it can use, if it is hostile.
@@ -56,6 +60,7 @@ pub struct World {
     pub(super) nodes: Vec<Node>,
     pub(super) conns: BTreeMap<ConnId, Conn>,
     pub(super) model: Model,
+    pub(super) memory: Memory,
     /// What went wrong on purpose.
     pub troubles: Troubles,
     /// Whether there is more to the network than one broker and its clients.
@@ -103,6 +108,7 @@ impl World {
                 features: 0,
                 max_payload: 1 << 20,
                 takes_referrals,
+                may_allocate: true,
             };
             Node {
                 engine: Engine::new(config),
@@ -110,6 +116,7 @@ impl World {
                 hostile: hostile && index + 1 == nodes,
                 links: BTreeMap::new(),
                 asked: Vec::new(),
+                to_allocate: Vec::new(),
                 seeks: None,
                 seen: Seen::default(),
             }
@@ -118,8 +125,20 @@ impl World {
             nodes: (0..nodes).map(&mut node).collect(),
             conns: BTreeMap::new(),
             model: Model::default(),
+            memory: Memory::default(),
             troubles: Troubles::default(),
             federal: false,
+        }
+    }
+
+    /// Makes every node but the brokers one that may not make memory, and has a delegate as soon as
+    /// it connects.
+    pub fn delegate_allocation(&mut self) {
+        self.memory.delegating = true;
+        for node in &mut self.nodes {
+            let config = node.engine.config().clone();
+            let may_allocate = config.is_broker;
+            node.engine = Engine::new(Config { may_allocate, ..config });
         }
     }
 
@@ -177,6 +196,7 @@ impl World {
         if let Some(transport) = transport_in(packet) {
             self.close_transport(transport);
         }
+        self.drop_memory_in(packet);
     }
 
     fn close_transport(&mut self, transport: TransportId) {
@@ -207,6 +227,11 @@ impl World {
                 }
                 Effect::Activate { peer, transport } => self.activate(node, peer, transport)?,
                 Effect::DropTransport(transport) => self.close_transport(transport),
+                Effect::Allocate { request, .. } => {
+                    self.node_mut(node).to_allocate.push(request);
+                }
+                Effect::Allocated { request, memory } => self.allocated(node, request, memory)?,
+                Effect::DropMemory(memory) => self.release_memory(memory)?,
                 Effect::Connected(_) => {}
                 Effect::Disconnect { peer, cause } => {
                     if let Some((conn, side)) = self.node_mut(node).links.remove(&peer) {
