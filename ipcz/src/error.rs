@@ -37,6 +37,11 @@ pub enum DisconnectKind {
     WrongRole,
     /// These two nodes are connected already, or are one and the same.
     AlreadyConnected,
+    /// A parcel that was put on this route held an object that cannot leave its
+    /// node, and the route led to another one.
+    Unsendable,
+    /// A node on the way sent a parcel that was rejected, and was cut off.
+    Rejected,
 }
 
 impl Disconnect {
@@ -71,6 +76,8 @@ impl From<Cause> for Disconnect {
             CauseKind::WrongVersion => DisconnectKind::WrongVersion,
             CauseKind::WrongRole => DisconnectKind::WrongRole,
             CauseKind::AlreadyConnected => DisconnectKind::AlreadyConnected,
+            CauseKind::Unsendable => DisconnectKind::Unsendable,
+            CauseKind::Rejected => DisconnectKind::Rejected,
         };
         Self { kind, node: cause.node }
     }
@@ -96,6 +103,8 @@ impl fmt::Display for Disconnect {
             DisconnectKind::WrongVersion => "it speaks another version of the protocol",
             DisconnectKind::WrongRole => "neither node is the other's broker, or both are",
             DisconnectKind::AlreadyConnected => "these two nodes are connected already",
+            DisconnectKind::Unsendable => "a parcel held an object that cannot leave it",
+            DisconnectKind::Rejected => "it sent a parcel that was rejected, and was cut off",
         })
     }
 }

@@ -359,7 +359,7 @@ impl Portal {
                 PutErrorKind::OwnRoute { index: apart.place_of(index) }
             }
             PutRefused::TooManyPortals => PutErrorKind::TooManyHandles,
-            PutRefused::TooLarge => PutErrorKind::TooLarge,
+            PutRefused::TooLarge | PutRefused::CannotLeave => PutErrorKind::TooLarge,
         }
     }
 

@@ -1,5 +1,7 @@
 //! The tests that drive engines by hand, as `ipcz-tests` has them.
 
+#[path = "../tests/engine_hold.rs"]
+mod engine_hold;
 #[path = "../tests/engine_hostile.rs"]
 mod engine_hostile;
 #[path = "../tests/engine_memory.rs"]

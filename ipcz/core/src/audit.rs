@@ -24,6 +24,7 @@ impl<P: Payload> Engine<P> {
         for (key, router) in self.routers.iter() {
             self.audit_router(RouterId(key), router)?;
         }
+        self.audit_on_hold()?;
         for (&id, peer) in &self.peers {
             for (&link, end) in &peer.links {
                 let end = self.ends.get(end.0).ok_or("a peer's link without an end")?;
@@ -41,7 +42,7 @@ impl<P: Payload> Engine<P> {
         if !router.ends().any(|held| held == id) {
             return Err("an end that its router does not know");
         }
-        if end.fin_sent && end.finished {
+        if end.fin_sent && end.finished && !self.on_hold.is_for(id) {
             return Err("an end that outlives its link");
         }
         let Some(twin) = end.twin() else {

@@ -137,14 +137,17 @@ impl<P: Payload> Engine<P> {
         if !end.fin_sent {
             end.fin_sent = true;
             let count = end.sent;
-            self.send(id, RouteMessage::Fin(count));
+            // Else it follows what is on hold: the count includes that.
+            if !self.on_hold.is_for(id) {
+                self.send(id, RouteMessage::Fin(count));
+            }
         }
     }
 
     /// Forgets an end whose link has ended in both directions, and its router if that was all.
     pub(crate) fn remove_if_done(&mut self, id: EndId) {
         let Some(end) = self.ends.get(id.0) else { return };
-        if !(end.fin_sent && end.finished) {
+        if !(end.fin_sent && end.finished) || self.on_hold.is_for(id) {
             return;
         }
         let Some(router_id) = self.remove_end(id).and_then(|end| end.router) else { return };

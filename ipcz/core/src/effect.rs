@@ -1,8 +1,9 @@
 //! What the engine asks of its embedder.
 
-use crate::ids::{AllocationId, MemoryId, NodeName, PeerId, TransportId, TrapId};
+use crate::ids::{AllocationId, MemoryId, NodeName, PeerId, Ticket, TransportId, TrapId};
 use crate::memory::AllocateFailed;
 use crate::message::{Cause, Message};
+use crate::parcel::Parcel;
 use crate::status::TrapEvent;
 
 /// Something to do, in the order in which the engine gives it.
@@ -14,6 +15,14 @@ pub enum Effect<P> {
         peer: PeerId,
         /// What.
         message: Message<P>,
+    },
+    /// Make this parcel ready to leave the node and answer with
+    /// [`Engine::handle_serialized`](crate::Engine::handle_serialized). Its portals stay the engine's.
+    Serialize {
+        /// Which parcel it is, for the answer.
+        ticket: Ticket,
+        /// The parcel. It is the embedder's until it answers.
+        parcel: Parcel<P>,
     },
     /// Tell the owner of this trap that it fired.
     Fire {

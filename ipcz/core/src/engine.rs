@@ -6,6 +6,7 @@ use crate::broker::UnderWay;
 use crate::effect::Effect;
 use crate::end::{End, Side};
 use crate::federation::Federation;
+use crate::hold::OnHold;
 use crate::ids::{EndId, LinkId, NodeName, PeerId, PortalId, RouterId, Secret};
 use crate::introductions::Wanted;
 use crate::memory::Memory;
@@ -69,6 +70,8 @@ pub struct Engine<P> {
     pub(crate) federation: Federation,
     pub(crate) heirs: Heirs,
     pub(crate) memory: Memory,
+    /// Parcels that are made ready before they leave.
+    pub(crate) on_hold: OnHold<P>,
     /// Messages from this node to itself. Empty whenever a step has ended.
     pub(crate) loopback: VecDeque<Looped<P>>,
     /// Parcels that follow portals which have just moved. Empty whenever a step has ended.
@@ -97,6 +100,7 @@ impl<P: Payload> Engine<P> {
             federation: Federation::default(),
             heirs: Heirs::default(),
             memory: Memory::default(),
+            on_hold: OnHold::default(),
             loopback: VecDeque::new(),
             unread: VecDeque::new(),
             doomed: Vec::new(),
@@ -236,6 +240,7 @@ impl<P: Payload> Engine<P> {
     /// Takes an end out of its router and forgets it.
     pub(crate) fn remove_end(&mut self, id: EndId) -> Option<End> {
         let end = self.ends.remove(id.0)?;
+        self.doomed.extend(self.on_hold.remove(id));
         if let Some(peer) = self.peers.get_mut(&end.peer) {
             peer.links.remove(&end.link);
         }

@@ -78,6 +78,13 @@ impl PeerId {
     }
 }
 
+/// A parcel that is on hold until the embedder has made it ready. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket {
+    pub(crate) end: EndId,
+    pub(crate) number: u64,
+}
+
 /// A trap, named by whoever set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TrapId(pub u64);

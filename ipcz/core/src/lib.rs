@@ -11,6 +11,7 @@
 //! | concern | file |
 //! | --- | --- |
 //! | putting, passing on, taking parcels | `parcels` `queue` |
+//! | parcels that are made ready before they leave | `hold` |
 //! | portals that travel | `moves` |
 //! | getting proxies out of the way | `bypass` |
 //! | the end of routes and links | `closing` |
@@ -36,6 +37,7 @@ mod effect;
 mod end;
 mod engine;
 mod federation;
+mod hold;
 mod ids;
 mod introductions;
 pub mod limits;
@@ -61,8 +63,8 @@ pub use connect::{ConnectRefused, Relation, WIRE_VERSION};
 pub use effect::{Effect, Introduction, Pairing};
 pub use engine::{Config, Engine};
 pub use ids::{
-    AllocationId, LinkId, MemoryId, NodeName, PeerId, PortalId, RouterId, Secret, TransportId,
-    TrapId,
+    AllocationId, LinkId, MemoryId, NodeName, PeerId, PortalId, RouterId, Secret, Ticket,
+    TransportId, TrapId,
 };
 pub use memory::{AllocateFailed, AllocateRefused};
 pub use merge::MergeRefused;

@@ -6,6 +6,17 @@ use crate::ids::{LinkId, MemoryId, NodeName, Secret, TransportId};
 pub trait Payload {
     /// The payload's size, as portals report it.
     fn num_bytes(&self) -> usize;
+
+    /// Whether it may leave the node as it is. If not, it is handed out before it does: see
+    /// [`Effect::Serialize`](crate::Effect::Serialize).
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    /// Whether it may leave the node at all, perhaps after it was made ready. What is ready can.
+    fn can_leave(&self) -> bool {
+        true
+    }
 }
 
 impl Payload for Vec<u8> {
@@ -260,6 +271,10 @@ pub enum CauseKind {
     WrongRole,
     /// A connection was not set up: these two nodes are connected already, or are one.
     AlreadyConnected,
+    /// A parcel held something that cannot leave its node, and the route leads to another one.
+    Unsendable,
+    /// A node sent a parcel that an application rejected, and was disconnected.
+    Rejected,
 }
 
 /// A peer said what no honest node says. It costs the peer its connection.

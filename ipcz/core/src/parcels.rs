@@ -43,6 +43,8 @@ pub enum PutRefused {
     TooManyPortals,
     /// The payload is larger than the node that it would go to takes.
     TooLarge,
+    /// The payload cannot leave this node, and the portal's peer is on another.
+    CannotLeave,
 }
 
 /// Why no parcel was given.
@@ -71,8 +73,8 @@ impl<P: Payload> Engine<P> {
         if let Err(refused) = self.check_put(portal, &parcel.portals) {
             return Err((refused, parcel));
         }
-        if !self.next_takes(portal, &parcel.payload) {
-            return Err((PutRefused::TooLarge, parcel));
+        if let Err(refused) = self.check_next(portal, &parcel.payload) {
+            return Err((refused, parcel));
         }
         parcel.hops = 0;
         for &moved in &parcel.portals {
@@ -122,10 +124,15 @@ impl<P: Payload> Engine<P> {
         Ok(())
     }
 
-    /// Whether the node that a portal's link leads to takes payloads of this size.
-    fn next_takes(&self, portal: PortalId, payload: &P) -> bool {
+    /// Whether a payload can go to the node that a portal's link leads to.
+    fn check_next(&self, portal: PortalId, payload: &P) -> Result<(), PutRefused> {
         let end = self.routers.get(portal.0).and_then(|router| router.side(Side::Outer).primary);
-        end.is_none_or(|end| self.takes(self.ends[end.0].peer, payload))
+        let Some(end) = end else { return Ok(()) };
+        let peer = self.ends[end.0].peer;
+        if peer != PeerId::LOOPBACK && !payload.can_leave() {
+            return Err(PutRefused::CannotLeave);
+        }
+        if self.takes(peer, payload) { Ok(()) } else { Err(PutRefused::TooLarge) }
     }
 
     /// Takes the next parcel, and the portals in it.
@@ -173,11 +180,23 @@ impl<P: Payload> Engine<P> {
     /// Sends a parcel on a link. The portals in it move, unless the link stays on this node.
     pub(crate) fn transmit_parcel(&mut self, end: EndId, sequence: u64, mut parcel: Parcel<P>) {
         parcel.hops = parcel.hops.saturating_add(1);
-        let from = &mut self.ends[end.0];
+        let Some(from) = self.ends.get_mut(end.0) else {
+            // The route was cut by what was to go before.
+            return self.doomed.extend(parcel.portals);
+        };
         from.sent += 1;
         if let Some(to) = from.twin() {
-            return self.transmit_here(to, sequence, parcel);
+            self.transmit_here(to, sequence, parcel);
+        } else if parcel.payload.is_ready() && !self.on_hold.is_for(end) {
+            self.send_parcel(end, sequence, parcel);
+        } else {
+            self.hold(end, sequence, parcel);
         }
+    }
+
+    /// Sends a parcel that is ready to another node.
+    pub(crate) fn send_parcel(&mut self, end: EndId, sequence: u64, parcel: Parcel<P>) {
+        let from = &self.ends[end.0];
         let (peer, link) = (from.peer, from.link);
         if !self.takes(peer, &parcel.payload) {
             self.doomed.extend(parcel.portals);
@@ -270,7 +289,7 @@ impl<P: Payload> Engine<P> {
         sequence: u64,
         parcel: Parcel<P>,
     ) {
-        match self.routers[router.0].side(towards).primary {
+        match self.routers.get(router.0).and_then(|router| router.side(towards).primary) {
             Some(end) if !self.ends[end.0].fin_sent => self.transmit_parcel(end, sequence, parcel),
             _ => self.doomed.extend(parcel.portals),
         }

@@ -196,6 +196,12 @@ impl<P: Payload> Engine<P> {
         self.settle();
     }
 
+    /// Ends the connection to a peer that sent what the application rejects.
+    pub fn reject(&mut self, peer: PeerId) {
+        self.cut(peer, CauseKind::Rejected);
+        self.settle();
+    }
+
     /// Ends every connection, and closes every portal first, so that what was put still arrives.
     pub fn shut_down(&mut self) {
         let mut portals: std::collections::BTreeSet<_> =
@@ -236,7 +242,7 @@ impl<P: Payload> Engine<P> {
     /// A peer ends the connection, and says why.
     pub(crate) fn handle_goodbye(&mut self, peer: PeerId, kind: CauseKind) {
         let node = match kind {
-            CauseKind::Violation => Some(self.config.name),
+            CauseKind::Violation | CauseKind::Rejected => Some(self.config.name),
             _ => self.peer_name(peer),
         };
         self.lose(peer, Cause { kind, node });

@@ -54,6 +54,9 @@ impl State {
                     }
                     (notice, _) => work.notices.extend(notice.map(|notice| (notice, event))),
                 },
+                Effect::Serialize { ticket, parcel } => {
+                    self.engine.handle_serialized(ticket, Err(parcel));
+                }
                 Effect::CreateTransports(pairing) => work.pairings.push(pairing),
                 Effect::Activate { peer, transport } => {
                     let Some(transport) = self.transports.remove(&transport) else { continue };

@@ -204,6 +204,8 @@ impl Reader<'_> {
             5 => CauseKind::WrongVersion,
             6 => CauseKind::WrongRole,
             7 => CauseKind::AlreadyConnected,
+            8 => CauseKind::Unsendable,
+            9 => CauseKind::Rejected,
             _ => return Err(ProtocolViolation("an unknown cause")),
         })
     }

@@ -124,6 +124,8 @@ impl Writer {
             CauseKind::WrongVersion => 5,
             CauseKind::WrongRole => 6,
             CauseKind::AlreadyConnected => 7,
+            CauseKind::Unsendable => 8,
+            CauseKind::Rejected => 9,
         });
     }
 

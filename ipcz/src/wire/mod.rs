@@ -35,7 +35,8 @@
 //!
 //! A *descriptor* is link `u64`, secret `u128`, next in `u64`, next out `u64`, owner `u8`. A *key*
 //! is node `u128`, via `u128`, link `u64`, secret `u128`. A *cause* is 1 node lost, 2 violation,
-//! 3 route broken, 4 shutdown, 5 wrong version, 6 wrong role, 7 already connected.
+//! 3 route broken, 4 shutdown, 5 wrong version, 6 wrong role, 7 already connected,
+//! 8 unsendable, 9 rejected.
 //!
 //! The numbers that count a route's parcels (sequence, next in and out, length, count) are below 2^62.
 //!

@@ -46,6 +46,8 @@ fn one_of_each() -> Vec<Message<Vec<HandleKind>>> {
         Message::Route(link, RouteMessage::Answer(Probe { token: Secret(13), hops: 4 })),
         Message::Route(link, cause(CauseKind::NodeLost, Some(node))),
         Message::Route(link, cause(CauseKind::RouteBroken, None)),
+        Message::Route(link, cause(CauseKind::Unsendable, Some(node))),
+        Message::Network(NetworkMessage::Goodbye(CauseKind::Rejected)),
         Message::Network(NetworkMessage::RequestIntroduction(node)),
         Message::Network(NetworkMessage::Introduce { node, transport: TransportId(0) }),
         Message::Network(NetworkMessage::Introduced(node)),

@@ -172,6 +172,7 @@ impl Net {
                 }
                 Effect::DropMemory(memory) => self.dropped_memory.push(memory),
                 Effect::Fire { .. } => {}
+                Effect::Serialize { .. } => unreachable!("bytes are always ready"),
             }
         }
     }

@@ -5,7 +5,7 @@ use ipcz_core::{
     TrapId, TrapRefused,
 };
 
-use super::model::{Armed, Ep, Place, Tag};
+use super::model::{Armed, Ep, Load, Place, Tag};
 use super::step::Applied;
 use super::world::{Violation, World};
 
@@ -28,7 +28,7 @@ impl World {
         }
     }
 
-    pub(super) fn put(&mut self, via: Ep, size: u8, moved: &[Ep]) -> Applied {
+    pub(super) fn put(&mut self, via: Ep, size: u8, load: Load, moved: &[Ep]) -> Applied {
         let Some((node, portal)) = self.model.held(via) else { return Ok(false) };
         let mut portals = Vec::new();
         for &ep in moved {
@@ -40,16 +40,21 @@ impl World {
             portals.push(id);
         }
         let number = self.model.eps[&via].sent.len() as u32;
-        let parcel = Parcel::new(Tag { from: via, number, size }, portals);
+        let parcel = Parcel::new(Tag { from: via, number, size, load }, portals);
         match self.engine(node).put(portal, parcel.clone()) {
-            Ok(()) => self.sent(via, moved),
+            Ok(()) => {
+                if load == Load::Fixed {
+                    self.model.may_be_cut(via);
+                }
+                self.sent(via, moved);
+            }
             Err((_, back)) if back != parcel => {
                 return Err(Violation::new(
                     "a refused parcel stays the caller's",
                     format!("p{via}"),
                 ));
             }
-            Err((refused, _)) => self.check_put_refused(via, moved, refused)?,
+            Err((refused, _)) => self.check_put_refused(via, load, moved, refused)?,
         }
         self.done(node)
     }
@@ -86,6 +91,7 @@ impl World {
     fn check_put_refused(
         &self,
         via: Ep,
+        load: Load,
         moved: &[Ep],
         refused: PutRefused,
     ) -> Result<(), Violation> {
@@ -94,6 +100,7 @@ impl World {
         let excused = match refused {
             PutRefused::PeerClosed => !matches!(peer.place, Place::Held(..)),
             PutRefused::OwnRoute { .. } => own,
+            PutRefused::CannotLeave => self.is_stuck(via, load),
             PutRefused::Disconnected(_) => true, // `check_node` looks at who may be cut.
             _ => false,
         };
@@ -121,7 +128,8 @@ impl World {
     }
 
     fn taken(&mut self, node: u8, at: Ep, parcel: &Parcel<Tag>) -> Result<(), Violation> {
-        let expected = Tag { size: parcel.payload.size, ..self.expected_at(at) };
+        let Tag { size, load, .. } = parcel.payload;
+        let expected = Tag { size, load, ..self.expected_at(at) };
         let inside = self.model.eps[&expected.from].sent.get(expected.number as usize).cloned();
         let tainted = self.model.eps[&at].tainted;
         let right = parcel.payload == expected
@@ -161,7 +169,7 @@ impl World {
     /// The next parcel that `at` must get.
     pub(super) fn expected_at(&self, at: Ep) -> Tag {
         let endpoint = &self.model.eps[&at];
-        Tag { from: endpoint.peer, number: endpoint.taken, size: 0 }
+        Tag { from: endpoint.peer, number: endpoint.taken, size: 0, load: Load::Plain }
     }
 
     pub(super) fn close(&mut self, ep: Ep) -> Applied {

@@ -1,6 +1,6 @@
 //! What must hold: after every step of a node, once nothing is under way, and at the very end.
 
-use ipcz_core::{Route, TrapConditions};
+use ipcz_core::{Cause, CauseKind, Route, TrapConditions};
 
 use super::model::{Armed, Ep, Place};
 use super::world::{Violation, World};
@@ -49,7 +49,12 @@ impl World {
             return Ok(());
         }
         let cut = engine.cause(portal);
-        if let Some(cause) = cut.filter(|_| !self.troubles.lost && !endpoint.own) {
+        // A bypass that meets a cut on its way sees a route whose ends disagree.
+        let unsendable = |kind| matches!(kind, CauseKind::Unsendable | CauseKind::RouteBroken);
+        let excused = |cause: &Cause| {
+            self.troubles.lost || endpoint.own || endpoint.unsent && unsendable(cause.kind)
+        };
+        if let Some(cause) = cut.filter(|cause| !excused(cause)) {
             return broken("routes are cut by losses only", format!("p{ep}: {cause:?}"));
         }
         let seen = endpoint.taken as usize + status.num_parcels;

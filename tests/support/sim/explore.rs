@@ -9,6 +9,7 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use super::objects::Verdict;
 use super::run::{caught, replay};
 use super::script::Stage;
 use super::step::Step;
@@ -56,6 +57,21 @@ pub const PLOTS: &[Plot] = &[
         &[&["M(0,2)", "R"], &["M(1,2)"]],
     ),
     quick("two routes are joined, then their ends", &[&["J"], &["M(0,1)", "R"]]),
+    quick("an object is put, then a parcel", &[&["O0", "P0"]]),
+    quick("an object is put, its end moves", &[&["O0", "M(0,2)"]]),
+    quick("an object is put, its end is closed", &[&["O0", "C(0)"]]),
+    quick("an object is put, the other end moves", &[&["O0", "P0"], &["M(1,2)"]]),
+    quick("an object is put, the other end is closed", &[&["O0"], &["C(1)"]]),
+    quick("an object is put, the other end's node crashes", &[&["O0", "P0"], &["X(1)"]]),
+    quick("an object is put where its end is to go", &[&["M(0,1)"], &["O1"]]),
+    quick("an object cannot leave", &[&["N0"], &["M(1,2)"]]),
+    slow("an object is put, both ends move", &[&["O0", "M(0,2)"], &["M(1,0)"]]),
+    slow(
+        "an object is put, both ends move, a node crashes",
+        &[&["O0", "M(0,2)"], &["M(1,2)"], &["X(2)"]],
+    ),
+    slow("two objects are put, one end moves and is closed", &[&["O0", "O0", "M(0,2)", "C(0)"]]),
+    slow("two routes are joined, with an object", &[&["J"], &["O0"], &["M(1,0)"]]),
     slow(
         "the ends of a route are joined, a node crashes",
         &[&["M(0,2)", "M(0,1)", "R"], &["X(2)"]],
@@ -120,6 +136,13 @@ impl State {
         let mut next = self.clone();
         if next.stage.world.apply(&Step::Answer { node: 0, grant: true })? {
             followers.push(next);
+        }
+        for (node, nth) in self.stage.world.serializing() {
+            for verdict in [Verdict::Ready, Verdict::Refused] {
+                let mut next = self.clone();
+                next.stage.world.apply(&Step::Serialize { node, nth, verdict })?;
+                followers.push(next);
+            }
         }
         for (index, list) in plot.actors.iter().enumerate() {
             let Some(word) = list.get(self.progress[index]) else { continue };

@@ -10,7 +10,7 @@ use ipcz_core::{
 };
 
 use super::conn::{ConnId, Side};
-use super::model::Tag;
+use super::model::{Load, Tag};
 use super::rng::Rng;
 use super::step::Step;
 use super::world::World;
@@ -170,7 +170,7 @@ impl Forger<'_> {
     }
 
     fn parcel(&mut self) -> Message<Tag> {
-        let payload = Tag { from: u32::MAX, number: 0, size: 3 };
+        let payload = Tag { from: u32::MAX, number: 0, size: 3, load: Load::Plain };
         let portals = (0..self.rng.below(4)).map(|_| self.descriptor()).collect();
         let sequence = self.rng.below(5) as u64;
         let hops = if self.rng.chance(5) { u16::MAX } else { 1 };

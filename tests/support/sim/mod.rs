@@ -12,6 +12,7 @@
 //! | `model` | portals and parcels as the applications know them |
 //! | `step` | what can happen |
 //! | `act` | what applications do with portals |
+//! | `objects` | parcels that are made ready before they leave |
 //! | `trouble` | what happens to nodes and connections |
 //! | `schedule` | which of it happens next |
 //! | `check` | what must hold |
@@ -28,6 +29,7 @@ pub mod explore;
 mod hostile;
 mod memory;
 mod model;
+mod objects;
 mod rng;
 pub mod run;
 pub mod schedule;
@@ -37,7 +39,8 @@ mod trouble;
 pub mod world;
 
 pub use conn::{ConnId, Side};
-pub use model::{Ep, Tag};
+pub use model::{Ep, Load, Tag};
+pub use objects::Verdict;
 pub use rng::Rng;
 pub use run::{Outcome, run_seed};
 pub use schedule::{Profile, Scheduler};

@@ -16,11 +16,35 @@ pub struct Tag {
     pub number: u32,
     /// How large it says it is.
     pub size: u8,
+    /// What else is in it.
+    pub load: Load,
+}
+
+/// What a parcel contains besides bytes and portals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Load {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// An object that must be serialized before it leaves its node.
+    Object,
+    /// An object that cannot leave its node.
+    Fixed,
+    /// What an object became.
+    Serialized,
 }
 
 impl Payload for Tag {
     fn num_bytes(&self) -> usize {
         usize::from(self.size)
+    }
+
+    fn is_ready(&self) -> bool {
+        matches!(self.load, Load::Plain | Load::Serialized)
+    }
+
+    fn can_leave(&self) -> bool {
+        self.load != Load::Fixed
     }
 }
 
@@ -49,6 +73,8 @@ pub(super) struct Endpoint {
     pub(super) tainted: bool,
     /// Whether its peer was put into it: sooner or later the route is cut.
     pub(super) own: bool,
+    /// Whether an object that was put on its route may have had to leave its node and could not.
+    pub(super) unsent: bool,
 }
 
 /// A trap that has not fired.
@@ -77,8 +103,15 @@ impl Model {
         for (index, place) in places.into_iter().enumerate() {
             let ep = first + index as Ep;
             let peer = first + (1 - index as Ep);
-            let endpoint =
-                Endpoint { peer, place, sent: Vec::new(), taken: 0, tainted: false, own: false };
+            let endpoint = Endpoint {
+                peer,
+                place,
+                sent: Vec::new(),
+                taken: 0,
+                tainted: false,
+                own: false,
+                unsent: false,
+            };
             self.eps.insert(ep, endpoint);
             self.set_place(ep, place);
         }
@@ -158,8 +191,21 @@ impl Model {
     pub(super) fn join(&mut self, a: Ep, b: Ep) {
         let (x, y) = (self.peer(a), self.peer(b));
         self.set_peers([(x, y), (y, x)]);
+        if self.eps[&a].unsent || self.eps[&b].unsent {
+            self.may_be_cut(x);
+        }
         self.set_place(a, Place::Gone);
         self.set_place(b, Place::Gone);
+    }
+
+    /// Notes that a route may be cut, because of an object that was put there.
+    pub(super) fn may_be_cut(&mut self, ep: Ep) {
+        let Some(peer) = self.eps.get(&ep).map(|endpoint| endpoint.peer) else { return };
+        for ep in [ep, peer] {
+            if let Some(endpoint) = self.eps.get_mut(&ep) {
+                endpoint.unsent = true;
+            }
+        }
     }
 
     fn set_peers(&mut self, pairs: [(Ep, Ep); 2]) {

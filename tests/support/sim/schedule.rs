@@ -5,6 +5,7 @@ use ipcz_core::TrapConditions;
 use super::conn::{ConnId, Side};
 use super::hostile;
 use super::model::Ep;
+use super::objects::Verdict;
 use super::rng::Rng;
 use super::step::Step;
 use super::world::World;
@@ -60,6 +61,8 @@ pub struct Weights {
     pub garble: u32,
     pub allocate: u32,
     pub provide: u32,
+    pub object: u32,
+    pub serialize: u32,
 }
 
 /// What the caller fixes; the rest follows from the seed.
@@ -98,6 +101,8 @@ impl Profile {
             garble: if wanted.hostile && seed % 8 == 7 { 1 } else { 0 },
             allocate: if seed % 8 == 6 { 8 } else { 0 },
             provide: if seed % 8 == 6 { 8 } else { 0 },
+            object: if seed % 4 == if wanted.hostile { 1 } else { 2 } { 20 } else { 0 },
+            serialize: if seed % 4 == if wanted.hostile { 1 } else { 2 } { 10 } else { 0 },
             forge: if wanted.hostile { 5 + upto(30) } else { 0 },
         };
         let merges = Weights { merge: 1 + upto(10), ..calm };
@@ -181,14 +186,18 @@ impl Scheduler {
 
     /// The next step while things come to rest.
     pub fn rest(&mut self, world: &World) -> Option<Step> {
-        if self.rng.chance(20) {
-            let taken = self.any_get(world).or_else(|| self.answer(world));
-            let taken = taken.or_else(|| self.provide(world));
-            return taken.or_else(|| self.delivery(world));
+        if world.nodes.iter().any(|node| !node.serializing.is_empty()) && self.rng.chance(30) {
+            return self.serialize_one(world, Verdict::Ready);
         }
-        let delivery = self.delivery(world).or_else(|| self.answer(world));
-        let delivery = delivery.or_else(|| self.provide(world));
-        delivery.or_else(|| self.any_get(world))
+        let step = if self.rng.chance(20) {
+            let taken = self.any_get(world).or_else(|| self.answer(world));
+            taken.or_else(|| self.delivery(world))
+        } else {
+            let delivery = self.delivery(world).or_else(|| self.answer(world));
+            delivery.or_else(|| self.any_get(world))
+        };
+        let step = step.or_else(|| self.provide(world));
+        step.or_else(|| self.serialize_one(world, Verdict::Ready))
     }
 
     fn delivery(&mut self, world: &World) -> Option<Step> {
@@ -200,7 +209,7 @@ impl Scheduler {
     fn activity(&mut self, world: &World) -> Option<Step> {
         let w = self.profile.weights;
         type Make = fn(&mut Scheduler, &World) -> Option<Step>;
-        let kinds: [(u32, Make); 18] = [
+        let kinds: [(u32, Make); 20] = [
             (w.open, Self::open),
             (w.put, Self::put),
             (w.moves, Self::moves),
@@ -219,6 +228,8 @@ impl Scheduler {
             (w.garble, Self::garble),
             (w.allocate, Self::allocate),
             (w.provide, Self::provide),
+            (w.object, Self::object),
+            (w.serialize, Self::serialize),
         ];
         let total: u32 = kinds.iter().map(|(weight, _)| weight).sum();
         let mut at = self.rng.below(total as usize) as u32;
@@ -282,6 +293,32 @@ impl Scheduler {
             }
         }
         if moved.is_empty() { None } else { Some(Step::Put { via, size: 0, moved }) }
+    }
+
+    fn object(&mut self, world: &World) -> Option<Step> {
+        let fixed = self.rng.chance(10);
+        let with_portals = self.rng.chance(50);
+        match if with_portals { self.moves(world)? } else { self.put(world)? } {
+            Step::Put { via, moved, .. } => Some(Step::PutObject { via, moved, fixed }),
+            _ => None,
+        }
+    }
+
+    fn serialize(&mut self, world: &World) -> Option<Step> {
+        let verdict = match self.rng.below(10) {
+            0 => Verdict::Refused,
+            1..4 => Verdict::WithPortal(world.model.next_ep()),
+            _ => Verdict::Ready,
+        };
+        self.serialize_one(world, verdict)
+    }
+
+    fn serialize_one(&mut self, world: &World, verdict: Verdict) -> Option<Step> {
+        let asked = |&index: &u8| !world.node(index).serializing.is_empty();
+        let nodes: Vec<u8> = (0..world.nodes.len() as u8).filter(asked).collect();
+        let node = self.rng.pick(&nodes)?;
+        let nth = self.rng.below(world.node(node).serializing.len()) as u8;
+        Some(Step::Serialize { node, nth, verdict })
     }
 
     /// Takes a parcel where there is one.

@@ -2,8 +2,8 @@
 //!
 //! The notation is that of the design notes. There are three nodes, 0 to 2, all connected to each
 //! other, and a route with endpoint 0 at node 0 and endpoint 1 at node 1. `M(e,n)` moves endpoint e
-//! to node n, `Dab` delivers one packet from a to b, `Pe` puts a parcel into endpoint e, `C(e)`
-//! closes it, `X(n)` crashes a node, `J` joins two routes that are one from then on,
+//! to node n, `Dab` delivers one packet from a to b, `Pe` puts a parcel into endpoint e, `Oe` one with an
+//! object, `Ne` one with an object that cannot leave its node, `C(e)` closes it, `X(n)` crashes a node, `J` joins two routes that are one from then on,
 //! `R` the two ends of one.
 
 use super::conn::ConnId;
@@ -139,6 +139,10 @@ impl Stage {
                 ("P", &[end]) => {
                     let via = self.ends[usize::from(end)];
                     self.world.apply(&Step::Put { via, size: 1, moved: Vec::new() })?;
+                }
+                ("O" | "N", &[end]) => {
+                    let (via, fixed) = (self.ends[usize::from(end)], word.starts_with('N'));
+                    self.world.apply(&Step::PutObject { via, moved: Vec::new(), fixed })?;
                 }
                 ("C", &[end]) => {
                     self.world.apply(&Step::Close { ep: self.ends[usize::from(end)] })?;

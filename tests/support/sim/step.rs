@@ -5,7 +5,8 @@ use std::fmt;
 use ipcz_core::{Message, TrapConditions};
 
 use super::conn::{ConnId, Packet, Side};
-use super::model::{Ep, Tag};
+use super::model::{Ep, Load, Tag};
+use super::objects::Verdict;
 use super::world::{Violation, World};
 
 /// Something that happens. Steps name everything, so that some can be left out of a trace.
@@ -15,6 +16,8 @@ pub enum Step {
     Deliver { conn: ConnId, side: Side },
     Open { node: u8, first: Ep },
     Put { via: Ep, size: u8, moved: Vec<Ep> },
+    PutObject { via: Ep, moved: Vec<Ep>, fixed: bool },
+    Serialize { node: u8, nth: u8, verdict: Verdict },
     Get { at: Ep },
     Close { ep: Ep },
     Merge { a: Ep, b: Ep },
@@ -45,6 +48,12 @@ impl fmt::Display for Step {
                 write!(f, "put {size} B into p{via}")
             }
             Self::Put { via, moved, .. } => write!(f, "put {moved:?} into p{via}"),
+            Self::PutObject { via, moved, fixed } => {
+                write!(f, "put an object and {moved:?} into p{via}, fixed: {fixed}")
+            }
+            Self::Serialize { node, nth, verdict } => {
+                write!(f, "node {node} serializes number {nth}: {verdict:?}")
+            }
             Self::Get { at } => write!(f, "get from p{at}"),
             Self::Close { ep } => write!(f, "close p{ep}"),
             Self::Merge { a, b } => write!(f, "merge p{a} with p{b}"),
@@ -87,7 +96,11 @@ impl World {
         match *step {
             Step::Deliver { conn, side } => self.deliver(conn, side),
             Step::Open { node, first } => self.open(node, first),
-            Step::Put { via, size, ref moved } => self.put(via, size, moved),
+            Step::Put { via, size, ref moved } => self.put(via, size, Load::Plain, moved),
+            Step::PutObject { via, ref moved, fixed } => {
+                self.put(via, 0, if fixed { Load::Fixed } else { Load::Object }, moved)
+            }
+            Step::Serialize { node, nth, verdict } => self.serialize(node, nth, verdict),
             Step::Get { at } => self.get(at),
             Step::Close { ep } => self.close(ep),
             Step::Merge { a, b } => self.merge(a, b),

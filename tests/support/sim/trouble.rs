@@ -67,6 +67,7 @@ impl World {
         self.node_mut(node).alive = false;
         self.node_mut(node).asked.clear();
         self.forget_memory_of(node);
+        self.node_mut(node).serializing.clear();
         let links: Vec<_> = self.node(node).links.values().copied().collect();
         for (conn, side) in links {
             self.truncate(conn, 1 - side, keep.into());
@@ -102,6 +103,7 @@ impl World {
         self.node_mut(node).alive = false;
         self.node_mut(node).asked.clear();
         self.forget_memory_of(node);
+        self.node_mut(node).serializing.clear();
         Ok(true)
     }
 

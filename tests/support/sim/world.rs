@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ipcz_core::{
     AllocationId, Cause, Config, Effect, Engine, Message, NetworkMessage, NodeName, Pairing,
-    PeerId, TransportId,
+    Parcel, PeerId, Ticket, TransportId,
 };
 
 use super::conn::{Conn, ConnId, Holder, Packet, Side, transport_in};
@@ -39,6 +39,8 @@ pub(super) struct Node {
     pub(super) asked: Vec<Pairing>,
     /// Memory that it is to make.
     pub(super) to_allocate: Vec<AllocationId>,
+    /// Parcels that its engine wants made ready.
+    pub(super) serializing: Vec<(Ticket, Parcel<Tag>)>,
     /// Its connection to the node that it was told to take for its broker.
     pub(super) seeks: Option<PeerId>,
     /// What it can use, if it is hostile.
@@ -117,6 +119,7 @@ impl World {
                 links: BTreeMap::new(),
                 asked: Vec::new(),
                 to_allocate: Vec::new(),
+                serializing: Vec::new(),
                 seeks: None,
                 seen: Seen::default(),
             }
@@ -220,7 +223,15 @@ impl World {
     pub(super) fn carry_out(&mut self, node: u8) -> Result<(), Violation> {
         while let Some(effect) = self.engine(node).poll_effect() {
             match effect {
-                Effect::Send { peer, message } => self.send(node, peer, message),
+                Effect::Send { peer, message } => {
+                    if let Message::Parcel { payload, .. } = &message {
+                        self.check_ready(payload)?;
+                    }
+                    self.send(node, peer, message);
+                }
+                Effect::Serialize { ticket, parcel } => {
+                    self.node_mut(node).serializing.push((ticket, parcel));
+                }
                 Effect::Fire { trap, event } => self.trap_fired(node, trap, &event)?,
                 Effect::CreateTransports(pairing) => {
                     self.node_mut(node).asked.push(pairing);
@@ -297,6 +308,13 @@ impl World {
                 let held = matches!(conn.holders[side], Holder::Node(..));
                 (held && !conn.queues[side].is_empty()).then_some((id, side))
             })
+        })
+    }
+
+    /// The parcels that wait for an answer: at which node, and which one there.
+    pub(super) fn serializing(&self) -> impl Iterator<Item = (u8, u8)> + '_ {
+        (0..).zip(&self.nodes).flat_map(|(index, node)| {
+            (0..node.serializing.len()).map(move |nth| (index, nth as u8))
         })
     }
 
