@@ -85,6 +85,7 @@ impl Node {
             max_payload: wire::MAX_PAYLOAD as u64,
             takes_referrals: true,
             may_allocate: options.may_allocate,
+            relays_handles: options.relays_handles,
         };
         let shared = Shared::new(driver, system, config)?;
         Ok(Self { guard: Arc::new(Guard(shared)) })

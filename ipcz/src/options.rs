@@ -27,12 +27,13 @@ use crate::{Connection, Node};
 #[derive(Clone, Debug)]
 pub struct NodeOptions {
     pub(crate) may_allocate: bool,
+    pub(crate) relays_handles: bool,
 }
 
 impl Default for NodeOptions {
     /// A node that may do everything.
     fn default() -> Self {
-        Self { may_allocate: true }
+        Self { may_allocate: true, relays_handles: false }
     }
 }
 
@@ -42,6 +43,22 @@ impl NodeOptions {
     #[must_use]
     pub fn without_allocation(mut self) -> Self {
         self.may_allocate = false;
+        self
+    }
+
+    /// A node that sends OS handles and shared memory to nobody but its broker, which passes them on
+    /// to whom they are for. They arrive with their parcel, which keeps its place on its route: nothing
+    /// shows but the time that takes. What the nodes that it is connected to send is their choice.
+    ///
+    /// If the node has no broker, a put of handles is refused with
+    /// [`PutErrorKind::NoRelay`](crate::PutErrorKind::NoRelay), unless its peer is on this node.
+    /// Where handles were on their way when a broker was lost, or the broker does not know the other
+    /// node, the parcel's route ends with
+    /// [`DisconnectKind::NotRelayed`](crate::DisconnectKind::NotRelayed). For a broker, this
+    /// changes nothing.
+    #[must_use]
+    pub fn with_relayed_handles(mut self) -> Self {
+        self.relays_handles = true;
         self
     }
 

@@ -148,6 +148,8 @@ impl Apart {
         let handles = self.contents.slots.into_iter().filter_map(|slot| match slot {
             Slot::Portal => portals.next().map(Handle::Portal),
             Slot::Os(handle) => Some(Handle::Os(handle)),
+            // What is not whole is given to nobody.
+            Slot::Relayed => None,
             Slot::Memory(region) => Some(Handle::Memory(region.into())),
         });
         Parcel { handles: handles.collect(), data: self.contents.data }

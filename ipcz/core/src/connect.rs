@@ -122,6 +122,7 @@ impl<P: Payload> Engine<P> {
             is_broker: self.config.is_broker,
             wants_broker: expected.wants_broker(),
             wants_memory: self.memory.delegate == Some(id),
+            relays_from: self.relays_from(),
             num_portals: held.len() as u32,
             secret,
         };
@@ -206,6 +207,7 @@ impl<P: Payload> Engine<P> {
         peer.awaits_broker = expected == Expected::Heir;
         peer.wants_memory = hello.wants_memory;
         self.names.insert(hello.name, id);
+        self.relays_agreed(id, hello.relays_from);
         self.effects.push_back(Effect::Connected(id));
         // The node with the lesser name owns the initial links, and its hello seeds their secrets.
         let owner = self.config.name < hello.name;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::broker::UnderWay;
+use crate::couriers::Couriers;
 use crate::effect::Effect;
 use crate::end::{End, Side};
 use crate::federation::Federation;
@@ -15,6 +16,7 @@ use crate::moves::Unread;
 use crate::parcel::Parcel;
 use crate::peer::Peer;
 use crate::referral::Heirs;
+use crate::relay::Relays;
 use crate::router::Router;
 use crate::secrets::Secrets;
 use crate::slab::{Key, Slab};
@@ -36,6 +38,8 @@ pub struct Config {
     pub takes_referrals: bool,
     /// Whether it may make shared memory itself. If not, it depends on a delegate.
     pub may_allocate: bool,
+    /// Whether handles leave it by way of its broker alone. Of no meaning for a broker.
+    pub relays_handles: bool,
 }
 
 /// A message that a node sends to itself, by way of one end of a link on its loopback.
@@ -70,6 +74,9 @@ pub struct Engine<P> {
     pub(crate) federation: Federation,
     pub(crate) heirs: Heirs,
     pub(crate) memory: Memory,
+    /// Handles and parcels that come apart.
+    pub(crate) relays: Relays<P>,
+    pub(crate) couriers: Couriers<P>,
     /// Parcels that are made ready before they leave.
     pub(crate) on_hold: OnHold<P>,
     /// Messages from this node to itself. Empty whenever a step has ended.
@@ -100,6 +107,8 @@ impl<P: Payload> Engine<P> {
             federation: Federation::default(),
             heirs: Heirs::default(),
             memory: Memory::default(),
+            relays: Relays::default(),
+            couriers: Couriers::default(),
             on_hold: OnHold::default(),
             loopback: VecDeque::new(),
             unread: VecDeque::new(),
@@ -241,6 +250,7 @@ impl<P: Payload> Engine<P> {
     pub(crate) fn remove_end(&mut self, id: EndId) -> Option<End> {
         let end = self.ends.remove(id.0)?;
         self.doomed.extend(self.on_hold.remove(id));
+        self.doomed.extend(self.relays.remove_end(end.peer, id));
         if let Some(peer) = self.peers.get_mut(&end.peer) {
             peer.links.remove(&end.link);
         }

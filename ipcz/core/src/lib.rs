@@ -21,6 +21,7 @@
 //! | connections | `peer` `connect` |
 //! | introductions | `introductions` `broker` `federation` `referral` |
 //! | memory that another node allocates | `memory` |
+//! | handles that brokers pass on | `relay` `couriers` |
 //! | notices to applications | `trap` |
 //! | what must hold between steps | `audit` |
 //! | bounds on what peers can make a node do | `limits` |
@@ -33,6 +34,7 @@ mod bypass;
 mod closing;
 mod connect;
 mod count;
+mod couriers;
 mod effect;
 mod end;
 mod engine;
@@ -51,6 +53,7 @@ mod parcels;
 mod peer;
 mod queue;
 mod referral;
+mod relay;
 mod ring;
 mod router;
 mod secrets;
@@ -70,7 +73,7 @@ pub use memory::{AllocateFailed, AllocateRefused};
 pub use merge::MergeRefused;
 pub use message::{
     Accept, Cause, CauseKind, Descriptor, EndKey, Hello, Message, NetworkMessage, Payload, Probe,
-    ProtocolViolation, Provided, RouteMessage,
+    ProtocolViolation, Provided, Relay, RelayKey, RouteMessage,
 };
 pub use parcel::Parcel;
 pub use parcels::{GetRefused, PutRefused};

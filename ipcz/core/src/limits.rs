@@ -41,3 +41,8 @@ pub const MAX_MEMORY_BYTES: u64 = 1 << 32;
 /// Nodes that may pass on a request for memory. Delegates that were chosen in a circle would pass it
 /// on for ever.
 pub const MAX_DELEGATES: u16 = 16;
+
+/// Parcels of one peer that may wait for handles that a broker relays, such handles that may wait for
+/// their parcels, and relays of one client that a broker may have under way to other brokers. Each
+/// holds a descriptor of some process at least, and no process has as many as this.
+pub const MAX_RELAYS: usize = 1 << 16;

@@ -156,10 +156,11 @@ impl<P: Payload> Engine<P> {
     fn dispatch(&mut self, peer: PeerId, message: Message<P>) -> Result<(), ProtocolViolation> {
         match message {
             Message::Hello(hello) => self.handle_hello(peer, &hello),
-            Message::Parcel { link, sequence, hops, payload, portals } => {
+            Message::Parcel { link, sequence, hops, relayed, payload, portals } => {
                 let parcel = Parcel { payload, portals: Vec::new(), hops };
-                self.handle_parcel(peer, link, sequence, parcel, &portals)
+                self.handle_parcel(peer, link, sequence, parcel, &portals, relayed)
             }
+            Message::Relay(relay) => self.handle_relay(peer, relay),
             Message::Route(link, message) => match self.find_end(peer, link) {
                 Some(end) => self.receive_route(end, message),
                 None => Ok(()),
@@ -264,6 +265,8 @@ impl<P: Payload> Engine<P> {
         self.heirs.remove(&id);
         self.forget_federal(id, peer.name);
         self.forget_under_way(id);
+        self.relays.forget(id);
+        self.forget_couriers(id, peer.name);
         self.forget_requests(peer.requests);
         self.delegate_lost(id, cause);
         if self.broker == Some(id) {

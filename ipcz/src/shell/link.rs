@@ -163,25 +163,33 @@ impl Link {
 }
 
 fn into_frame((mut message, carried): Outgoing) -> Frame {
-    let mut body = Vec::new();
-    let mut attachments = Vec::new();
+    let mut frame = Frame::default();
     let mut kinds = Vec::new();
-    if let Message::Parcel { payload, .. } = &mut message {
-        body = std::mem::take(&mut payload.data);
-        for slot in payload.slots.drain(..) {
-            kinds.push(match slot {
-                Slot::Portal => HandleKind::Portal,
-                Slot::Os(handle) => {
-                    attachments.push(Attachment::Handle(handle));
-                    HandleKind::Attachment
-                }
-                Slot::Memory(memory) => {
-                    attachments.push(Attachment::Region(memory));
-                    HandleKind::Attachment
-                }
-            });
+    match &mut message {
+        Message::Parcel { payload, .. } => {
+            frame.body = std::mem::take(&mut payload.data);
+            kinds = attach(payload, &mut frame.attachments);
         }
+        Message::Relay(relay) => kinds = attach(&mut relay.handles, &mut frame.attachments),
+        _ => frame.attachments.extend(carried),
     }
-    attachments.extend(carried);
-    Frame { head: wire::encode(&message, &kinds), body, attachments }
+    frame.head = wire::encode(&message, &kinds);
+    frame
+}
+
+/// Moves what a parcel holds beside its bytes into a frame. Gives what stood where.
+fn attach(contents: &mut Contents, attachments: &mut Vec<Attachment>) -> Vec<HandleKind> {
+    let slots = contents.slots.drain(..).map(|slot| match slot {
+        Slot::Portal => HandleKind::Portal,
+        Slot::Relayed => HandleKind::Relayed,
+        Slot::Os(handle) => {
+            attachments.push(Attachment::Handle(handle));
+            HandleKind::Attachment
+        }
+        Slot::Memory(region) => {
+            attachments.push(Attachment::Region(region));
+            HandleKind::Attachment
+        }
+    });
+    slots.collect()
 }

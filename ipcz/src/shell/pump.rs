@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ipcz_core::{Message, NetworkMessage, PeerId, ProtocolViolation, Provided};
+use ipcz_core::{Message, NetworkMessage, PeerId, ProtocolViolation, Provided, Relay};
 
 use super::link::Link;
 use super::payload::{Contents, Slot};
@@ -200,9 +200,13 @@ fn into_message(frame: Frame) -> Incoming {
     let mut attachments = attachments.into_iter();
     let mut carried = None;
     let message = match wire::decode(&head)? {
-        Message::Parcel { link, sequence, hops, payload, portals } => {
+        Message::Parcel { link, sequence, hops, relayed, payload, portals } => {
             let payload = contents(body, &payload, &mut attachments)?;
-            Message::Parcel { link, sequence, hops, payload, portals }
+            Message::Parcel { link, sequence, hops, relayed, payload, portals }
+        }
+        Message::Relay(Relay { from, to, id, handles }) if body.is_empty() => {
+            let handles = contents(body, &handles, &mut attachments)?;
+            Message::Relay(Relay { from, to, id, handles })
         }
         _ if !body.is_empty() => return Err(ProtocolViolation("a payload without a parcel")),
         Message::Network(message) => {
@@ -219,6 +223,8 @@ fn into_message(frame: Frame) -> Incoming {
         Message::Hello(hello) => Message::Hello(hello),
         Message::Route(link, message) => Message::Route(link, message),
         Message::Accept(accept) => Message::Accept(accept),
+        // With a body, which was refused above.
+        Message::Relay(_) => return Err(ProtocolViolation("a payload without a parcel")),
     };
     match attachments.next() {
         None => Ok((message, carried)),
@@ -236,6 +242,7 @@ fn contents(
     }
     let slots = kinds.iter().map(|kind| match kind {
         HandleKind::Portal => Ok(Slot::Portal),
+        HandleKind::Relayed => Ok(Slot::Relayed),
         HandleKind::Attachment => match attachments.next() {
             Some(Attachment::Handle(handle)) => Ok(Slot::Os(handle)),
             Some(Attachment::Region(region)) => Ok(Slot::Memory(region)),

@@ -2,11 +2,13 @@
 
 use ipcz_core::{
     Accept, Cause, CauseKind, Descriptor, EndKey, Hello, LinkId, MemoryId, Message, NetworkMessage,
-    NodeName, Probe, ProtocolViolation, Provided, RouteMessage, Secret, TransportId, WIRE_VERSION,
+    NodeName, Probe, ProtocolViolation, Provided, Relay, RelayKey, RouteMessage, Secret,
+    TransportId, WIRE_VERSION,
 };
 
 use super::{
-    HELLO_IS_BROKER, HELLO_WANTS_BROKER, HELLO_WANTS_MEMORY, HandleKind, MAX_HANDLES, tag,
+    HELLO_IS_BROKER, HELLO_RELAYS_HANDLES, HELLO_WANTS_BROKER, HELLO_WANTS_MEMORY, HandleKind,
+    MAX_HANDLES, tag,
 };
 
 type Decoded<T> = Result<T, ProtocolViolation>;
@@ -86,6 +88,7 @@ impl Reader<'_> {
         Ok(match tag {
             tag::HELLO => Message::Hello(self.hello()?),
             tag::PARCEL => self.parcel()?,
+            tag::RELAY => self.relay()?,
             tag::ACCEPT => Message::Accept(Accept {
                 key: self.key()?,
                 link: self.link()?,
@@ -95,7 +98,7 @@ impl Reader<'_> {
                 let link = self.link()?;
                 Message::Route(link, self.route(tag)?)
             }
-            tag::REQUEST_INTRODUCTION..=tag::PROVIDE_MEMORY => Message::Network(self.network(tag)?),
+            tag::REQUEST_INTRODUCTION..=tag::SOUGHT => Message::Network(self.network(tag)?),
             _ => return Err(ProtocolViolation("a message of unknown type")),
         })
     }
@@ -113,12 +116,15 @@ impl Reader<'_> {
                 is_broker: false,
                 wants_broker: false,
                 wants_memory: false,
+                relays_from: None,
                 num_portals: 0,
                 secret: Secret(0),
             });
         }
         let flags = self.u8()?;
-        if flags & !(HELLO_IS_BROKER | HELLO_WANTS_BROKER | HELLO_WANTS_MEMORY) != 0 {
+        let known =
+            HELLO_IS_BROKER | HELLO_WANTS_BROKER | HELLO_WANTS_MEMORY | HELLO_RELAYS_HANDLES;
+        if flags & !known != 0 {
             return Err(ProtocolViolation("an unknown flag in a hello"));
         }
         Ok(Hello {
@@ -131,7 +137,25 @@ impl Reader<'_> {
             max_payload: self.u64()?,
             name: self.node()?,
             secret: self.secret()?,
+            relays_from: match flags & HELLO_RELAYS_HANDLES {
+                0 => None,
+                _ => Some(self.u64()?),
+            },
         })
+    }
+
+    /// The handles are all attachments: how many is all that is said.
+    fn relay(&mut self) -> Decoded<Message<Vec<HandleKind>>> {
+        let RelayKey { from, to, id } = self.relay_key()?;
+        let count = usize::from(self.u16()?);
+        if count == 0 || count > MAX_HANDLES {
+            return Err(ProtocolViolation("too many handles to relay, or none"));
+        }
+        Ok(Message::Relay(Relay { from, to, id, handles: vec![HandleKind::Attachment; count] }))
+    }
+
+    fn relay_key(&mut self) -> Decoded<RelayKey> {
+        Ok(RelayKey { from: self.node()?, to: self.node()?, id: self.u64()? })
     }
 
     fn parcel(&mut self) -> Decoded<Message<Vec<HandleKind>>> {
@@ -145,12 +169,14 @@ impl Reader<'_> {
         let kinds = (0..count).map(|_| match self.u8()? {
             0 => Ok(HandleKind::Portal),
             1 => Ok(HandleKind::Attachment),
+            2 => Ok(HandleKind::Relayed),
             _ => Err(ProtocolViolation("a handle of unknown kind")),
         });
         let payload = kinds.collect::<Decoded<Vec<_>>>()?;
         let portals = payload.iter().filter(|kind| **kind == HandleKind::Portal);
         let portals = portals.map(|_| self.descriptor()).collect::<Decoded<_>>()?;
-        Ok(Message::Parcel { link, sequence, hops, payload, portals })
+        let relayed = payload.contains(&HandleKind::Relayed).then(|| self.u64()).transpose()?;
+        Ok(Message::Parcel { link, sequence, hops, relayed, payload, portals })
     }
 
     fn descriptor(&mut self) -> Decoded<Descriptor> {
@@ -206,6 +232,7 @@ impl Reader<'_> {
             7 => CauseKind::AlreadyConnected,
             8 => CauseKind::Unsendable,
             9 => CauseKind::Rejected,
+            10 => CauseKind::NotRelayed,
             _ => return Err(ProtocolViolation("an unknown cause")),
         })
     }
@@ -226,6 +253,13 @@ impl Reader<'_> {
         match tag {
             tag::GOODBYE => return Ok(NetworkMessage::Goodbye(self.cause_kind()?)),
             tag::REQUEST_MEMORY | tag::PROVIDE_MEMORY => return self.memory(tag),
+            tag::RELAY_REFUSED => return Ok(NetworkMessage::RelayRefused(self.relay_key()?)),
+            tag::RELAY_PASSED => return Ok(NetworkMessage::RelayPassed(self.relay_key()?)),
+            tag::UNRELAYED => {
+                return Ok(NetworkMessage::Unrelayed { first: self.u64()?, last: self.u64()? });
+            }
+            tag::RELAYS_LOST => return Ok(NetworkMessage::RelaysLost),
+            tag::RELAYS_LOST_HEARD => return Ok(NetworkMessage::RelaysLostHeard),
             _ => {}
         }
         let node = self.node()?;
@@ -243,6 +277,10 @@ impl Reader<'_> {
             }
             tag::PASS_INTRODUCTION => {
                 NetworkMessage::PassIntroduction { to: node, node: self.node()?, transport }
+            }
+            tag::SEEK => NetworkMessage::Seek { node, seeker: self.node()? },
+            tag::SOUGHT => {
+                NetworkMessage::Sought { node, seeker: self.node()?, found: self.bool()? }
             }
             tag::PASS_REFUSAL => NetworkMessage::PassRefusal { to: node, node: self.node()? },
             _ => NetworkMessage::PassIntroduced { from: node, node: self.node()? },

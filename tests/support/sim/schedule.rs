@@ -35,6 +35,8 @@ pub struct Profile {
     pub weights: Weights,
     /// Whether nodes have others make their memory.
     pub delegating: bool,
+    /// Whether some nodes have brokers pass on their handles.
+    pub relaying: bool,
     /// Of a hundred introductions, how many are refused.
     pub refuse: u32,
 }
@@ -120,6 +122,7 @@ impl Profile {
             brokers: 1,
             federal: false,
             delegating: seed % 8 == 6,
+            relaying: matches!(seed % 8, 1 | 5),
             settled: false,
             takes_referrals: true,
             nodes: wanted.nodes.unwrap_or(2 + upto(3) as u8),
@@ -155,6 +158,10 @@ impl Profile {
         world.troubles.refused = self.federal && !self.settled;
         if self.delegating {
             world.delegate_allocation();
+        }
+        if self.relaying {
+            let kind = seed / 8 % 3;
+            world.relay_handles(|index| kind == 2 || index as u64 % 2 == kind);
         }
         world
     }
@@ -292,7 +299,8 @@ impl Scheduler {
                 moved.push(ep);
             }
         }
-        if moved.is_empty() { None } else { Some(Step::Put { via, size: 0, moved }) }
+        let size = if self.profile.relaying { self.rng.below(2) as u8 } else { 0 };
+        if moved.is_empty() { None } else { Some(Step::Put { via, size, moved }) }
     }
 
     fn object(&mut self, world: &World) -> Option<Step> {

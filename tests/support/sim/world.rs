@@ -67,6 +67,8 @@ pub struct World {
     pub troubles: Troubles,
     /// Whether there is more to the network than one broker and its clients.
     pub(super) federal: bool,
+    /// Whether some nodes have brokers pass on their handles.
+    pub(super) relaying: bool,
 }
 
 /// Whether somebody is told that somebody else cannot be reached.
@@ -111,6 +113,7 @@ impl World {
                 max_payload: 1 << 20,
                 takes_referrals,
                 may_allocate: true,
+                relays_handles: false,
             };
             Node {
                 engine: Engine::new(config),
@@ -131,6 +134,7 @@ impl World {
             memory: Memory::default(),
             troubles: Troubles::default(),
             federal: false,
+            relaying: false,
         }
     }
 
@@ -142,6 +146,15 @@ impl World {
             let config = node.engine.config().clone();
             let may_allocate = config.is_broker;
             node.engine = Engine::new(Config { may_allocate, ..config });
+        }
+    }
+
+    /// Has brokers pass on the handles of those nodes that `which` says.
+    pub fn relay_handles(&mut self, which: impl Fn(usize) -> bool) {
+        self.relaying = true;
+        for (index, node) in self.nodes.iter_mut().enumerate() {
+            let config = node.engine.config().clone();
+            node.engine = Engine::new(Config { relays_handles: which(index), ..config });
         }
     }
 
@@ -226,6 +239,9 @@ impl World {
                 Effect::Send { peer, message } => {
                     if let Message::Parcel { payload, .. } = &message {
                         self.check_ready(payload)?;
+                    }
+                    if !self.node(node).hostile {
+                        self.check_direct_send(node, self.far_node(node, peer), &message)?;
                     }
                     self.send(node, peer, message);
                 }
