@@ -42,6 +42,9 @@ pub enum DisconnectKind {
     Unsendable,
     /// A node on the way sent a parcel that was rejected, and was cut off.
     Rejected,
+    /// A parcel held handles that a broker had to pass on, and they could not be: the broker is gone,
+    /// or knows one of the two nodes no more. The node is the one that sent the parcel.
+    NotRelayed,
 }
 
 impl Disconnect {
@@ -78,6 +81,7 @@ impl From<Cause> for Disconnect {
             CauseKind::AlreadyConnected => DisconnectKind::AlreadyConnected,
             CauseKind::Unsendable => DisconnectKind::Unsendable,
             CauseKind::Rejected => DisconnectKind::Rejected,
+            CauseKind::NotRelayed => DisconnectKind::NotRelayed,
         };
         Self { kind, node: cause.node }
     }
@@ -105,6 +109,7 @@ impl fmt::Display for Disconnect {
             DisconnectKind::AlreadyConnected => "these two nodes are connected already",
             DisconnectKind::Unsendable => "a parcel held an object that cannot leave it",
             DisconnectKind::Rejected => "it sent a parcel that was rejected, and was cut off",
+            DisconnectKind::NotRelayed => "handles that it sent could not be passed on by a broker",
         })
     }
 }
@@ -146,6 +151,10 @@ pub enum PutErrorKind {
     },
     /// The parcel has more handles than the 4096 that one may have.
     TooManyHandles,
+    /// The parcel holds OS handles or shared memory, which this node sends by way of its broker
+    /// alone ([`NodeOptions::with_relayed_handles`](crate::NodeOptions::with_relayed_handles)), and it
+    /// has none.
+    NoRelay,
     /// The parcel has more data than the 256 MiB that one may have, or than the node at the other end
     /// of the portal's link takes.
     TooLarge,
@@ -180,6 +189,9 @@ impl fmt::Display for PutErrorKind {
                 f,
                 "handle {index} is a portal of another node; send it through a portal of its own"
             ),
+            Self::NoRelay => {
+                f.write_str("it holds handles, and there is no broker to pass them on")
+            }
             Self::EmptyHandle { index } => write!(f, "handle {index} is empty: it was taken out"),
             Self::OwnRoute { index } => {
                 write!(f, "handle {index} is an end of the route that it would travel along")
@@ -247,6 +259,18 @@ pub enum ErrorKind {
     NotConnected,
     /// The connection has no initial portal of that number, or it was taken before.
     NoSuchPortal,
+    /// The node has an allocation delegate and can take no other.
+    HasDelegate,
+    /// Shared memory has at least one byte and at most 4 GiB.
+    BadSize,
+    /// The node may not make shared memory, and has no delegate that does so for it.
+    NoDelegate,
+    /// The delegate, or the one that it asked in turn, could not make the shared memory.
+    DelegateRefused,
+    /// The connection to the delegate ended; the source says why.
+    DelegateLost,
+    /// The time was up.
+    TimedOut,
 }
 
 impl Error {
@@ -299,6 +323,14 @@ impl ErrorKind {
             ErrorKind::ShutDown => "this node was shut down",
             ErrorKind::NoParent => "this process has no connection from its parent",
             ErrorKind::NotConnected => "the connection ended before it worked",
+            ErrorKind::HasDelegate => "this node has an allocation delegate and can take no other",
+            ErrorKind::BadSize => "shared memory has at least one byte and at most 4 GiB",
+            ErrorKind::NoDelegate => {
+                "this node may not make shared memory and has no delegate that does"
+            }
+            ErrorKind::DelegateRefused => "the allocation delegate could not make the memory",
+            ErrorKind::DelegateLost => "the connection to the allocation delegate ended",
+            ErrorKind::TimedOut => "the time was up",
             ErrorKind::NoSuchPortal => {
                 "the connection has no initial portal of that number, or it was taken before"
             }

@@ -1,7 +1,7 @@
 //! What travels through portals.
 
 use crate::shell::{Contents, Slot};
-use crate::{OsHandle, Portal};
+use crate::{OsHandle, Portal, SharedMemory};
 
 /// Bytes, and the handles that travel with them.
 ///
@@ -31,6 +31,8 @@ pub enum Handle {
     Portal(Portal),
     /// A handle of the operating system.
     Os(OsHandle),
+    /// Shared memory.
+    Memory(SharedMemory),
 }
 
 impl Parcel {
@@ -123,6 +125,12 @@ impl From<OsHandle> for Handle {
     }
 }
 
+impl From<SharedMemory> for Handle {
+    fn from(memory: SharedMemory) -> Self {
+        Self::Memory(memory)
+    }
+}
+
 /// A parcel, taken apart for the engine. The portals stay the caller's until the engine has agreed.
 pub(crate) struct Apart {
     pub(crate) contents: Contents,
@@ -139,6 +147,7 @@ impl Apart {
                 Slot::Portal
             }
             Handle::Os(handle) => Slot::Os(handle),
+            Handle::Memory(memory) => Slot::Memory(memory.into_region()),
         });
         let slots = slots.collect();
         Self { contents: Contents { num_bytes: data.len(), data, slots }, portals }
@@ -149,6 +158,9 @@ impl Apart {
         let handles = self.contents.slots.into_iter().filter_map(|slot| match slot {
             Slot::Portal => portals.next().map(Handle::Portal),
             Slot::Os(handle) => Some(Handle::Os(handle)),
+            // What is not whole is given to nobody.
+            Slot::Relayed => None,
+            Slot::Memory(region) => Some(Handle::Memory(region.into())),
         });
         Parcel { handles: handles.collect(), data: self.contents.data }
     }

@@ -388,6 +388,7 @@ impl Portal {
                 PutErrorKind::OwnRoute { index: apart.place_of(index) }
             }
             PutRefused::TooManyPortals => PutErrorKind::TooManyHandles,
+            PutRefused::NoRelay => PutErrorKind::NoRelay,
             PutRefused::TooLarge | PutRefused::CannotLeave => PutErrorKind::TooLarge,
         }
     }

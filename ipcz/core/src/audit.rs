@@ -42,6 +42,7 @@ impl<P: Payload> Engine<P> {
             self.audit_router(RouterId(key), router)?;
         }
         self.audit_on_hold()?;
+        self.audit_relays()?;
         for (&id, peer) in &self.peers {
             for (&link, end) in &peer.links {
                 let end = self.ends.get(end.0).ok_or("a peer's link without an end")?;

@@ -112,6 +112,8 @@ mod tests {
             features: 0,
             max_payload: 1 << 20,
             takes_referrals: false,
+            may_allocate: true,
+            relays_handles: false,
         });
         let (a, b) = node.open_portals();
         (node, a, b)

@@ -208,6 +208,19 @@ impl<P: Payload> Engine<P> {
                 }
             }
             NetworkMessage::Goodbye(kind) => self.handle_goodbye(peer, kind),
+            NetworkMessage::Unrelayed { first, last } => self.handle_unrelayed(peer, first..=last),
+            NetworkMessage::RelaysLost => self.tell(peer, NetworkMessage::RelaysLostHeard),
+            NetworkMessage::RelaysLostHeard => return self.handle_relays_lost_heard(peer),
+            NetworkMessage::RelayRefused(key) => return self.handle_relay_refused(peer, key),
+            NetworkMessage::RelayPassed(_)
+            | NetworkMessage::Seek { .. }
+            | NetworkMessage::Sought { .. } => return self.handle_courier(peer, message),
+            NetworkMessage::RequestMemory { id, size, hops } => {
+                return self.handle_memory_request(peer, id, size, hops);
+            }
+            NetworkMessage::ProvideMemory { id, memory } => {
+                return self.handle_memory_answer(peer, id, memory);
+            }
             NetworkMessage::Refer { .. }
             | NetworkMessage::Referred { .. }
             | NetworkMessage::ReferralRefused(_) => return self.handle_referral(peer, message),

@@ -83,7 +83,7 @@ impl<P: Payload> Engine<P> {
         if end.fin_count.is_some() {
             return Err(ProtocolViolation("a link ended twice"));
         }
-        if count < end.received {
+        if count < end.received + self.relays.num_waiting(end.peer, id) {
             return Err(ProtocolViolation("more parcels on a link than were counted"));
         }
         end.fin_count = Some(Count::new(count));

@@ -1,6 +1,7 @@
 //! What the engine asks of its embedder.
 
-use crate::ids::{NodeName, PeerId, Ticket, TransportId, TrapId};
+use crate::ids::{AllocationId, MemoryId, NodeName, PeerId, Ticket, TransportId, TrapId};
+use crate::memory::AllocateFailed;
 use crate::message::{Cause, Message};
 use crate::parcel::Parcel;
 use crate::status::TrapEvent;
@@ -42,6 +43,23 @@ pub enum Effect<P> {
     },
     /// This transport arrived in a message and is of no use: close it.
     DropTransport(TransportId),
+    /// Make shared memory of `size` bytes and answer with
+    /// [`Engine::handle_memory`](crate::Engine::handle_memory).
+    Allocate {
+        /// For whom: the engine knows.
+        request: AllocationId,
+        /// In bytes.
+        size: u64,
+    },
+    /// What became of a request that [`Engine::allocate`](crate::Engine::allocate) made.
+    Allocated {
+        /// Which.
+        request: AllocationId,
+        /// The memory, or why there is none.
+        memory: Result<MemoryId, AllocateFailed>,
+    },
+    /// This memory is of no use: release it.
+    DropMemory(MemoryId),
     /// The connection to this peer works: its hello has arrived.
     Connected(PeerId),
     /// The connection to this peer is over: close its transport once what was sent before has left.

@@ -3,18 +3,21 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::broker::UnderWay;
+use crate::couriers::Couriers;
 use crate::effect::Effect;
 use crate::end::{End, Side};
 use crate::federation::Federation;
 use crate::hold::OnHold;
 use crate::ids::{EndId, LinkId, NodeName, PeerId, PortalId, RouterId, Secret};
 use crate::introductions::Wanted;
+use crate::memory::Memory;
 use crate::message::{EndKey, Payload, RouteMessage};
 use crate::moves::Unread;
 use crate::parcel::Parcel;
 use crate::peer::Peer;
 use crate::queue::Spares;
 use crate::referral::Heirs;
+use crate::relay::Relays;
 use crate::router::Router;
 use crate::secrets::Secrets;
 use crate::slab::{Key, Slab};
@@ -34,6 +37,10 @@ pub struct Config {
     pub max_payload: u64,
     /// Whether, as a broker, it takes clients that its clients bring.
     pub takes_referrals: bool,
+    /// Whether it may make shared memory itself. If not, it depends on a delegate.
+    pub may_allocate: bool,
+    /// Whether handles leave it by way of its broker alone. Of no meaning for a broker.
+    pub relays_handles: bool,
 }
 
 /// A message that a node sends to itself, by way of one end of a link on its loopback.
@@ -67,6 +74,10 @@ pub struct Engine<P> {
     pub(crate) under_way: UnderWay,
     pub(crate) federation: Federation,
     pub(crate) heirs: Heirs,
+    pub(crate) memory: Memory,
+    /// Handles and parcels that come apart.
+    pub(crate) relays: Relays<P>,
+    pub(crate) couriers: Couriers<P>,
     /// Parcels that are made ready before they leave.
     pub(crate) on_hold: OnHold<P>,
     /// Messages from this node to itself. Empty whenever a step has ended.
@@ -98,6 +109,9 @@ impl<P: Payload> Engine<P> {
             under_way: UnderWay::default(),
             federation: Federation::default(),
             heirs: Heirs::default(),
+            memory: Memory::default(),
+            relays: Relays::default(),
+            couriers: Couriers::default(),
             on_hold: OnHold::default(),
             loopback: VecDeque::new(),
             unread: VecDeque::new(),
@@ -254,6 +268,7 @@ impl<P: Payload> Engine<P> {
         self.forget_pending(id);
         let end = self.ends.remove(id.0)?;
         self.doomed.extend(self.on_hold.remove(id));
+        self.doomed.extend(self.relays.remove_end(end.peer, id));
         if let Some(peer) = self.peers.get_mut(&end.peer) {
             peer.links.remove(&end.link);
         }

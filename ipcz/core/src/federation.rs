@@ -147,7 +147,7 @@ impl<P: Payload> Engine<P> {
         Ok(())
     }
 
-    fn client_named(&self, name: NodeName) -> Option<PeerId> {
+    pub(crate) fn client_named(&self, name: NodeName) -> Option<PeerId> {
         self.introducible(name).filter(|id| self.peers[id].kind == PeerKind::Client)
     }
 

@@ -25,6 +25,7 @@ use crate::ids::{EndId, PortalId, Ticket};
 use crate::limits;
 use crate::message::{Cause, CauseKind, Payload, RouteMessage};
 use crate::parcel::Parcel;
+use crate::thin_vec::ThinVec;
 
 /// The parcels that are on hold, by the end that they are to leave by, in their order there. Their
 /// numbers grow.
@@ -44,7 +45,7 @@ struct Held<P> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum State<P> {
     /// The embedder has it. The portals in it are remembered, for whoever has to close them.
-    Out { portals: Vec<PortalId>, hops: u16 },
+    Out { portals: ThinVec<PortalId>, hops: u16 },
     /// It waits for those before it.
     Ready(Parcel<P>),
 }

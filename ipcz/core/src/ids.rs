@@ -92,3 +92,11 @@ pub struct TrapId(pub u64);
 /// A transport that the embedder holds and the engine only speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransportId(pub u64);
+
+/// Shared memory that the embedder holds and the engine only speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemoryId(pub u64);
+
+/// A request for shared memory, made by this node or passed through it. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AllocationId(pub u64);

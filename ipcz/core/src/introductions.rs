@@ -102,6 +102,7 @@ impl<P: Payload> Engine<P> {
 
     /// The broker is there: asks it for whatever was wanted before.
     pub(crate) fn broker_found(&mut self) {
+        self.relay_all_waiting();
         let wanted = self.wanted.0.keys().copied();
         let unknown: Vec<_> = wanted.filter(|node| !self.names.contains_key(node)).collect();
         for node in unknown {

@@ -20,6 +20,8 @@
 //! | routes without ends | `ring` |
 //! | connections | `peer` `connect` |
 //! | introductions | `introductions` `broker` `federation` `referral` |
+//! | memory that another node allocates | `memory` |
+//! | handles that brokers pass on | `relay` `couriers` |
 //! | notices to applications | `trap` |
 //! | what must hold between steps | `audit` |
 //! | bounds on what peers can make a node do | `limits` |
@@ -33,6 +35,7 @@ mod bypass;
 mod closing;
 mod connect;
 mod count;
+mod couriers;
 mod effect;
 mod end;
 mod engine;
@@ -42,6 +45,7 @@ mod ids;
 mod introductions;
 pub mod limits;
 mod loss;
+mod memory;
 mod merge;
 mod message;
 mod moves;
@@ -50,6 +54,7 @@ mod parcels;
 mod peer;
 mod queue;
 mod referral;
+mod relay;
 mod ring;
 mod router;
 mod secrets;
@@ -63,11 +68,15 @@ pub use audit::Holdings;
 pub use connect::{ConnectRefused, Relation, WIRE_VERSION};
 pub use effect::{Effect, Introduction, Pairing};
 pub use engine::{Config, Engine};
-pub use ids::{LinkId, NodeName, PeerId, PortalId, RouterId, Secret, Ticket, TransportId, TrapId};
+pub use ids::{
+    AllocationId, LinkId, MemoryId, NodeName, PeerId, PortalId, RouterId, Secret, Ticket,
+    TransportId, TrapId,
+};
+pub use memory::{AllocateFailed, AllocateRefused};
 pub use merge::MergeRefused;
 pub use message::{
     Accept, Cause, CauseKind, Descriptor, EndKey, Hello, Message, NetworkMessage, Payload, Probe,
-    ProtocolViolation, RouteMessage,
+    ProtocolViolation, Provided, Relay, RelayKey, RouteMessage,
 };
 pub use parcel::Parcel;
 pub use parcels::{GetRefused, PutRefused};

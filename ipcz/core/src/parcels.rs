@@ -15,8 +15,9 @@ use crate::end::Side;
 use crate::engine::{Engine, Looped};
 use crate::ids::{EndId, LinkId, PeerId, PortalId, RouterId};
 use crate::limits;
-use crate::message::{Cause, Descriptor, Message, Payload, ProtocolViolation};
+use crate::message::{Cause, CauseKind, Descriptor, Message, Payload, ProtocolViolation};
 use crate::parcel::Parcel;
+use crate::relay::Place;
 use crate::router::Role;
 use crate::status::PortalStatus;
 
@@ -47,6 +48,8 @@ pub enum PutRefused {
     TooLarge,
     /// The payload cannot leave this node, and the portal's peer is on another.
     CannotLeave,
+    /// The payload holds handles, which have to travel by way of a broker, and this node has none.
+    NoRelay,
 }
 
 /// Why no parcel was given.
@@ -155,6 +158,9 @@ impl<P: Payload> Engine<P> {
         if peer != PeerId::LOOPBACK && !payload.can_leave() {
             return Err(PutRefused::CannotLeave);
         }
+        if !self.carries(peer, payload) {
+            return Err(PutRefused::NoRelay);
+        }
         if self.takes(peer, payload) { Ok(()) } else { Err(PutRefused::TooLarge) }
     }
 
@@ -227,10 +233,21 @@ impl<P: Payload> Engine<P> {
             let (router, _) = self.place(end);
             return self.break_here(router);
         }
-        let Parcel { payload, portals, hops } = parcel;
+        if !self.carries(peer, &parcel.payload) {
+            self.doomed.extend(parcel.portals);
+            let (router, _) = self.place(end);
+            let node = Some(self.config.name);
+            return self.break_route(router, Cause { kind: CauseKind::NotRelayed, node });
+        }
+        let Parcel { mut payload, portals, hops } = parcel;
         let portals = portals.into_iter().map(|portal| self.depart(peer, portal)).collect();
-        let message = Message::Parcel { link, sequence, hops, payload, portals };
+        let split = self.split(peer, &mut payload);
+        let relayed = split.as_ref().map(|(id, _)| *id);
+        let message = Message::Parcel { link, sequence, hops, relayed, payload, portals };
         self.effects.push_back(Effect::Send { peer, message });
+        if let Some((id, handles)) = split {
+            self.relay(peer, id, handles);
+        }
     }
 
     /// Sends a parcel on a link that stays on this node. A terminal has it at once if nothing that
@@ -259,16 +276,21 @@ impl<P: Payload> Engine<P> {
         sequence: u64,
         parcel: Parcel<P>,
         descriptors: &[Descriptor],
+        relayed: Option<u64>,
     ) -> Result<(), ProtocolViolation> {
         // First, or a portal could arrive in a parcel on its own link, and wait inside itself.
         let end = self.find_end(peer, link);
         let portals = self.arrive(peer, descriptors)?;
-        match end {
-            Some(end) => {
+        match (end, relayed) {
+            (end, Some(id)) => {
+                let parcel = Parcel { portals: portals.into(), ..parcel };
+                self.receive_relayed(peer, id, Place { end, sequence, parcel })
+            }
+            (Some(end), None) => {
                 let parcel = Parcel { portals: portals.into(), ..parcel };
                 self.receive_parcel(end, sequence, parcel)
             }
-            None => {
+            (None, None) => {
                 self.doomed.extend(portals);
                 Ok(())
             }
@@ -289,7 +311,8 @@ impl<P: Payload> Engine<P> {
             self.doomed.extend(parcel.portals);
             return Ok(());
         };
-        if end.fin_count.is_some_and(|count| end.received >= count.get()) {
+        let waiting = || self.relays.num_waiting(end.peer, id);
+        if end.fin_count.is_some_and(|count| end.received + waiting() >= count.get()) {
             self.doomed.extend(parcel.portals);
             return Err(ProtocolViolation("a parcel after the last one of its link"));
         }

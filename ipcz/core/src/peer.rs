@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::effect::Effect;
 use crate::engine::Engine;
-use crate::ids::{EndId, LinkId, NodeName, PeerId, PortalId, RouterId, Secret};
+use crate::ids::{AllocationId, EndId, LinkId, NodeName, PeerId, PortalId, RouterId, Secret};
 use crate::limits;
 use crate::message::{Cause, CauseKind, Message, NetworkMessage, Payload, ProtocolViolation};
 use crate::parcel::Parcel;
@@ -98,6 +98,10 @@ pub(crate) struct Peer {
     pub(crate) referred_by: Option<PeerId>,
     /// What it said, as a broker, about being this node's.
     pub(crate) offer: Option<Offer>,
+    /// This node allocates shared memory for it.
+    pub(crate) wants_memory: bool,
+    /// The requests that it has made and this node has yet to answer, by its names for them.
+    pub(crate) requests: BTreeMap<u64, AllocationId>,
     /// The ends of this node on this connection, by the id of their link.
     pub(crate) links: BTreeMap<LinkId, EndId>,
     next_link: u64,
@@ -117,6 +121,8 @@ impl Peer {
             awaits_broker: false,
             referred_by: None,
             offer: None,
+            wants_memory: false,
+            requests: BTreeMap::new(),
             links: BTreeMap::new(),
             // What stands below is for the initial portals.
             next_link: u64::from(limits::MAX_INITIAL_PORTALS),
@@ -160,10 +166,11 @@ impl<P: Payload> Engine<P> {
     fn dispatch(&mut self, peer: PeerId, message: Message<P>) -> Result<(), ProtocolViolation> {
         match message {
             Message::Hello(hello) => self.handle_hello(peer, &hello),
-            Message::Parcel { link, sequence, hops, payload, portals } => {
+            Message::Parcel { link, sequence, hops, relayed, payload, portals } => {
                 let parcel = Parcel { hops, ..Parcel::new(payload, Vec::new()) };
-                self.handle_parcel(peer, link, sequence, parcel, &portals)
+                self.handle_parcel(peer, link, sequence, parcel, &portals, relayed)
             }
+            Message::Relay(relay) => self.handle_relay(peer, relay),
             Message::Route(link, message) => match self.find_end(peer, link) {
                 Some(end) => self.receive_route(end, message),
                 None => Ok(()),
@@ -177,6 +184,7 @@ impl<P: Payload> Engine<P> {
     fn drop_message(&mut self, message: Message<P>) {
         if let Message::Network(message) = message {
             self.effects.extend(message.transport().map(Effect::DropTransport));
+            self.effects.extend(message.memory().map(Effect::DropMemory));
         }
     }
 
@@ -267,6 +275,10 @@ impl<P: Payload> Engine<P> {
         self.heirs.remove(&id);
         self.forget_federal(id, peer.name);
         self.forget_under_way(id);
+        self.relays.forget(id);
+        self.forget_couriers(id, peer.name);
+        self.forget_requests(peer.requests);
+        self.delegate_lost(id, cause);
         if self.broker == Some(id) {
             self.broker_lost();
         }

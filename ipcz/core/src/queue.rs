@@ -103,7 +103,7 @@ impl<P: Payload> ParcelQueue<P> {
 
     /// Parcels that are ready or wait behind a gap.
     pub(crate) fn num_held(&self) -> usize {
-        self.ready.len() + self.early.as_ref().map_or(0, |early| early.len())
+        self.stored.as_ref().map_or(0, |stored| stored.ready.len() + stored.early.len())
     }
 
     pub(crate) fn num_bytes(&self) -> usize {

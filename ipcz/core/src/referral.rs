@@ -277,6 +277,7 @@ impl<P: Payload> Engine<P> {
     /// This node has no broker any more, nor one to expect.
     pub(crate) fn broker_lost(&mut self) {
         self.broker = None;
+        self.relays_broken();
         self.refuse_all_introductions();
         self.deny_heirs();
         let heirs = self.peers.values().filter(|peer| peer.awaits_broker);
@@ -302,13 +303,14 @@ impl<P: Payload> Engine<P> {
 
     /// The broker knows an heir, or will not: proxies that lead there need wait no longer.
     pub(crate) fn release_heir(&mut self, heir: NodeName) {
-        let Some(peer) = self.connected_peer(heir).and_then(|id| self.peers.get_mut(&id)) else {
-            return;
-        };
+        let Some(id) = self.connected_peer(heir) else { return };
+        let Some(peer) = self.peers.get_mut(&id) else { return };
         if !std::mem::take(&mut peer.awaits_broker) {
             return;
         }
-        for end in peer.links.values().copied().collect::<Vec<_>>() {
+        let ends: Vec<_> = peer.links.values().copied().collect();
+        self.relay_waiting(id);
+        for end in ends {
             if let Some(router) = self.ends.get(end.0).and_then(|end| end.router) {
                 self.evaluate(router);
             }

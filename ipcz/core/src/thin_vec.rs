@@ -1,6 +1,6 @@
 //! Lists that are almost always empty.
 
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 /// A list that takes one word while it is empty, and an allocation more than a `Vec` when it is not.
 ///
@@ -21,6 +21,11 @@ impl<T> ThinVec<T> {
     #[must_use]
     pub const fn new() -> Self {
         Self(None)
+    }
+
+    /// Adds an entry at the end.
+    pub fn push(&mut self, entry: T) {
+        self.0.get_or_insert_default().push(entry);
     }
 
     /// The entries as an ordinary list.
@@ -46,6 +51,13 @@ impl<T> Deref for ThinVec<T> {
     }
 }
 
+impl<T> DerefMut for ThinVec<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [T] {
+        self.0.as_mut().map_or(&mut [], |entries| entries)
+    }
+}
+
 impl<T> From<Vec<T>> for ThinVec<T> {
     #[inline]
     fn from(entries: Vec<T>) -> Self {
@@ -56,6 +68,12 @@ impl<T> From<Vec<T>> for ThinVec<T> {
 impl<T> FromIterator<T> for ThinVec<T> {
     fn from_iter<I: IntoIterator<Item = T>>(entries: I) -> Self {
         entries.into_iter().collect::<Vec<_>>().into()
+    }
+}
+
+impl<T> Extend<T> for ThinVec<T> {
+    fn extend<I: IntoIterator<Item = T>>(&mut self, entries: I) {
+        entries.into_iter().for_each(|entry| self.push(entry));
     }
 }
 

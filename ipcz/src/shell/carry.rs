@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ipcz_core::{Cause, CauseKind, Effect, Message, Pairing, PeerId, TrapEvent};
+use ipcz_core::{AllocationId, Cause, CauseKind, Effect, Message, Pairing, PeerId, TrapEvent};
 
+use super::allocation::{Outcome, Waiting};
 use super::callbacks::Callbacks;
 use super::link::{Link, Outgoing};
 use super::notices::Notice;
 use super::pump::{LINGER, LinkHandler, guarded};
 use super::state::{ConnectionState, Shared, State};
-use crate::driver::Transport;
+use crate::driver::{Attachment, Transport};
+use crate::shm::Region;
 use crate::sync::lock;
 
 /// Work that needs the node's lock released. Most steps have none or one piece of it, and an empty
@@ -23,6 +25,11 @@ pub(crate) struct Work {
     notices: Vec<(Notice, TrapEvent)>,
     pairings: Vec<Pairing>,
     unwanted: Vec<Box<dyn Transport>>,
+    unwanted_memory: Vec<Region>,
+    /// Memory to make.
+    allocate: Vec<(AllocationId, u64)>,
+    /// Who waits for memory, and what became of it.
+    allocated: Vec<(Arc<Waiting>, Outcome)>,
     /// Messages to peers that are gone. They may own what is not to be closed under a lock.
     undeliverable: Vec<Outgoing>,
     /// Connections of which more is known.
@@ -38,8 +45,8 @@ impl State {
         while let Some(effect) = self.engine.poll_effect() {
             match effect {
                 Effect::Send { peer, message } => {
-                    let transport = self.transport_in(&message);
-                    self.send(peer, (message, transport), work);
+                    let carried = self.carried_by(&message);
+                    self.send(peer, (message, carried), work);
                 }
                 Effect::Fire { trap, event } => match (self.notices.remove(trap), callbacks) {
                     (Some(Notice::Call(call)), Some(due)) => {
@@ -56,6 +63,11 @@ impl State {
                     work.activate.push(self.add_link(peer, transport));
                 }
                 Effect::DropTransport(id) => work.unwanted.extend(self.transports.remove(&id)),
+                Effect::Allocate { request, size } => work.allocate.push((request, size)),
+                Effect::Allocated { request, memory } => {
+                    work.allocated.extend(self.finish_allocation(request, memory));
+                }
+                Effect::DropMemory(id) => work.unwanted_memory.extend(self.memory.remove(&id)),
                 Effect::Connected(peer) => {
                     let Some(state) = self.connections.get(&peer) else { continue };
                     lock(&state.progress).name = self.engine.peer_name(peer);
@@ -96,13 +108,12 @@ impl State {
         link
     }
 
-    fn transport_in<P>(&mut self, message: &Message<P>) -> Option<Box<dyn Transport>> {
-        match message {
-            Message::Network(message) => {
-                message.transport().and_then(|transport| self.transports.remove(&transport))
-            }
-            _ => None,
-        }
+    /// What the engine only speaks of in a message, taken from where it was parked.
+    fn carried_by<P>(&mut self, message: &Message<P>) -> Option<Attachment> {
+        let Message::Network(message) = message else { return None };
+        let transport = message.transport().and_then(|id| self.transports.remove(&id));
+        let memory = message.memory().and_then(|id| self.memory.remove(&id));
+        transport.map(Attachment::Transport).or(memory.map(Attachment::Region))
     }
 }
 
@@ -118,9 +129,15 @@ impl Shared {
         for (link, cause) in work.close {
             self.close_link(link, cause);
         }
-        drop((work.unwanted, work.undeliverable));
+        drop((work.unwanted, work.unwanted_memory, work.undeliverable));
         for pairing in work.pairings {
             self.pair(pairing);
+        }
+        for (request, size) in work.allocate {
+            self.make_memory(request, size);
+        }
+        for (waiting, outcome) in work.allocated {
+            waiting.finish(outcome);
         }
         for state in work.changed {
             state.announce();

@@ -16,8 +16,8 @@ use crate::driver::{Attachment, Frame, Transport};
 use crate::sync::lock;
 use crate::wire::{self, HandleKind};
 
-/// A message, and the transport that an introduction carries.
-pub(crate) type Outgoing = (Message<Contents>, Option<Box<dyn Transport>>);
+/// A message, and the transport or the memory that it carries.
+pub(crate) type Outgoing = (Message<Contents>, Option<Attachment>);
 
 /// The connection to a peer, as far as sending goes.
 pub(crate) struct Link {
@@ -162,22 +162,34 @@ impl Link {
     }
 }
 
-fn into_frame((mut message, transport): Outgoing) -> Frame {
-    let mut body = Vec::new();
-    let mut attachments = Vec::new();
+fn into_frame((mut message, carried): Outgoing) -> Frame {
+    let mut frame = Frame::default();
     let mut kinds = Vec::new();
-    if let Message::Parcel { payload, .. } = &mut message {
-        body = std::mem::take(&mut payload.data);
-        for slot in std::mem::take(&mut payload.slots) {
-            kinds.push(match slot {
-                Slot::Portal => HandleKind::Portal,
-                Slot::Os(handle) => {
-                    attachments.push(Attachment::Handle(handle));
-                    HandleKind::Attachment
-                }
-            });
+    match &mut message {
+        Message::Parcel { payload, .. } => {
+            frame.body = std::mem::take(&mut payload.data);
+            kinds = attach(payload, &mut frame.attachments);
         }
+        Message::Relay(relay) => kinds = attach(&mut relay.handles, &mut frame.attachments),
+        _ => frame.attachments.extend(carried),
     }
-    attachments.extend(transport.map(Attachment::Transport));
-    Frame { head: wire::encode(&message, &kinds), body, attachments }
+    frame.head = wire::encode(&message, &kinds);
+    frame
+}
+
+/// Moves what a parcel holds beside its bytes into a frame. Gives what stood where.
+fn attach(contents: &mut Contents, attachments: &mut Vec<Attachment>) -> Vec<HandleKind> {
+    let slots = std::mem::take(&mut contents.slots).into_iter().map(|slot| match slot {
+        Slot::Portal => HandleKind::Portal,
+        Slot::Relayed => HandleKind::Relayed,
+        Slot::Os(handle) => {
+            attachments.push(Attachment::Handle(handle));
+            HandleKind::Attachment
+        }
+        Slot::Memory(region) => {
+            attachments.push(Attachment::Region(region));
+            HandleKind::Attachment
+        }
+    });
+    slots.collect()
 }

@@ -30,6 +30,7 @@
 //! since what else the step had to do is what others wait for. A defect of this crate that
 //! a peer's message brings to light as a panic costs that peer its connection.
 
+mod allocation;
 mod callbacks;
 mod carry;
 mod link;
@@ -39,6 +40,7 @@ mod pump;
 mod state;
 mod wait;
 
+pub(crate) use allocation::{Allocating, Failure};
 pub(crate) use notices::{Notice, Watcher};
 pub(crate) use payload::{Contents, Slot};
 pub(crate) use state::{ConnectionState, Guard, Shared};

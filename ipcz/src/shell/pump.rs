@@ -14,12 +14,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ipcz_core::{Message, PeerId, ProtocolViolation};
+use ipcz_core::{Message, NetworkMessage, PeerId, ProtocolViolation, Provided, Relay};
 
 use super::link::Link;
 use super::payload::{Contents, Slot};
 use super::state::{Shared, State};
-use crate::driver::{Attachment, Frame, Pump, Transport, TransportClosed, TransportHandler};
+use crate::driver::{Attachment, Frame, Pump, TransportClosed, TransportHandler};
 use crate::wire::{self, HandleKind};
 
 /// How long a link that is closed on purpose may take to hand over what was put before, unless
@@ -161,18 +161,15 @@ impl TransportHandler for LinkHandler {
     }
 }
 
-/// A message as it arrived, with the transport that an introduction brought.
-type Incoming = Result<(Message<Contents>, Option<Box<dyn Transport>>), ProtocolViolation>;
+/// A message as it arrived, with the transport or the memory that it brought.
+type Incoming = Result<(Message<Contents>, Option<Attachment>), ProtocolViolation>;
 
 impl State {
     fn take_message(&mut self, peer: PeerId, message: Incoming) {
         match message {
-            Ok((mut message, transport)) => {
-                let id = transport.map(|transport| self.park_transport(transport));
-                if let (Message::Network(message), Some(id)) = (&mut message, id)
-                    && let Some(transport) = message.transport_mut()
-                {
-                    *transport = id;
+            Ok((mut message, carried)) => {
+                if let (Message::Network(message), Some(carried)) = (&mut message, carried) {
+                    self.park(message, carried);
                 }
                 // The engine has dealt with a peer that breaks the rules.
                 let _ = self.engine.handle_message(peer, message);
@@ -180,33 +177,57 @@ impl State {
             Err(_) => self.engine.handle_garbage(peer),
         }
     }
+
+    /// Puts what a message brought where the engine can speak of it.
+    fn park(&mut self, message: &mut NetworkMessage, carried: Attachment) {
+        match (carried, message) {
+            (Attachment::Region(region), NetworkMessage::ProvideMemory { memory, .. }) => {
+                let size = region.num_bytes() as u64;
+                *memory = Some(Provided { memory: self.park_memory(region), size });
+            }
+            (Attachment::Transport(carried), message) => {
+                if let Some(transport) = message.transport_mut() {
+                    *transport = self.park_transport(carried);
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 fn into_message(frame: Frame) -> Incoming {
     let Frame { head, body, attachments } = frame;
     let mut attachments = attachments.into_iter();
-    let mut transport = None;
+    let mut carried = None;
     let message = match wire::decode(&head)? {
-        Message::Parcel { link, sequence, hops, payload, portals } => {
+        Message::Parcel { link, sequence, hops, relayed, payload, portals } => {
             let payload = contents(body, &payload, &mut attachments)?;
-            Message::Parcel { link, sequence, hops, payload, portals }
+            Message::Parcel { link, sequence, hops, relayed, payload, portals }
+        }
+        Message::Relay(Relay { from, to, id, handles }) if body.is_empty() => {
+            let handles = contents(body, &handles, &mut attachments)?;
+            Message::Relay(Relay { from, to, id, handles })
         }
         _ if !body.is_empty() => return Err(ProtocolViolation("a payload without a parcel")),
         Message::Network(message) => {
-            if message.transport().is_some() {
-                let Some(Attachment::Transport(carried)) = attachments.next() else {
-                    return Err(ProtocolViolation("a transport that is missing"));
-                };
-                transport = Some(carried);
-            }
+            carried = match (message.transport(), message.memory()) {
+                (None, None) => None,
+                wanted => match (wanted, attachments.next()) {
+                    ((Some(_), _), Some(it @ Attachment::Transport(_))) => Some(it),
+                    ((_, Some(_)), Some(it @ Attachment::Region(_))) => Some(it),
+                    _ => return Err(ProtocolViolation("a transport or memory that is missing")),
+                },
+            };
             Message::Network(message)
         }
         Message::Hello(hello) => Message::Hello(hello),
         Message::Route(link, message) => Message::Route(link, message),
         Message::Accept(accept) => Message::Accept(accept),
+        // With a body, which was refused above.
+        Message::Relay(_) => return Err(ProtocolViolation("a payload without a parcel")),
     };
     match attachments.next() {
-        None => Ok((message, transport)),
+        None => Ok((message, carried)),
         Some(_) => Err(ProtocolViolation("an attachment that nothing names")),
     }
 }
@@ -221,8 +242,10 @@ fn contents(
     }
     let slots = kinds.iter().map(|kind| match kind {
         HandleKind::Portal => Ok(Slot::Portal),
+        HandleKind::Relayed => Ok(Slot::Relayed),
         HandleKind::Attachment => match attachments.next() {
             Some(Attachment::Handle(handle)) => Ok(Slot::Os(handle)),
+            Some(Attachment::Region(region)) => Ok(Slot::Memory(region)),
             _ => Err(ProtocolViolation("a handle that is missing or of another kind")),
         },
     });

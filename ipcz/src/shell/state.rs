@@ -7,8 +7,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::task::Waker;
 use std::time::Instant;
 
-use ipcz_core::{Cause, Config, Engine, NodeName, PeerId, TransportId};
+use ipcz_core::{AllocationId, Cause, Config, Engine, MemoryId, NodeName, PeerId, TransportId};
 
+use super::allocation::Waiting;
 use super::callbacks::Callbacks;
 use super::carry::Work;
 use super::link::Link;
@@ -17,6 +18,7 @@ use super::payload::Contents;
 use super::pump::guarded;
 use crate::driver::unix::UnixDriver;
 use crate::driver::{Driver, Transport};
+use crate::shm::Region;
 use crate::sync::lock;
 
 /// What all handles of a node share. The pump and the transports hold it too.
@@ -39,6 +41,11 @@ pub(crate) struct State {
     /// Transports that arrived or were made, and that the engine knows by number.
     pub(crate) transports: BTreeMap<TransportId, Box<dyn Transport>>,
     pub(crate) last_transport: u64,
+    /// Memory that arrived or was made, and that the engine knows by number.
+    pub(crate) memory: BTreeMap<MemoryId, Region>,
+    pub(crate) last_memory: u64,
+    /// Who waits for memory.
+    pub(super) allocations: BTreeMap<AllocationId, Arc<Waiting>>,
     pub(crate) notices: Notices,
     pub(crate) connections: BTreeMap<PeerId, Arc<ConnectionState>>,
     /// Links whose transports have yet to report that they are closed.
@@ -101,6 +108,9 @@ impl Shared {
                 links: BTreeMap::new(),
                 transports: BTreeMap::new(),
                 last_transport: 0,
+                memory: BTreeMap::new(),
+                last_memory: 0,
+                allocations: BTreeMap::new(),
                 notices: Notices::default(),
                 connections: BTreeMap::new(),
                 open_transports: 0,
@@ -200,6 +210,14 @@ impl State {
         self.last_transport += 1;
         let id = TransportId(self.last_transport);
         self.transports.insert(id, transport);
+        id
+    }
+
+    /// Puts memory where the engine can speak of it.
+    pub(crate) fn park_memory(&mut self, region: Region) -> MemoryId {
+        self.last_memory += 1;
+        let id = MemoryId(self.last_memory);
+        self.memory.insert(id, region);
         id
     }
 }

@@ -1,6 +1,6 @@
 use ipcz_core::{
-    Accept, Cause, CauseKind, Descriptor, EndKey, Hello, LinkId, Message, NetworkMessage, NodeName,
-    Probe, RouteMessage, Secret, TransportId, WIRE_VERSION,
+    Accept, Cause, CauseKind, Descriptor, EndKey, Hello, LinkId, MemoryId, Message, NetworkMessage,
+    NodeName, Probe, Provided, Relay, RelayKey, RouteMessage, Secret, TransportId, WIRE_VERSION,
 };
 
 use super::{HandleKind, decode, encode};
@@ -16,6 +16,8 @@ fn hello() -> Hello {
         name: NodeName(3 << 90),
         is_broker: true,
         wants_broker: false,
+        wants_memory: true,
+        relays_from: None,
         num_portals: 4,
         secret: Secret(8),
     }
@@ -31,10 +33,24 @@ fn one_of_each() -> Vec<Message<Vec<HandleKind>>> {
     let cause = |kind, node| RouteMessage::Disconnected(Cause { kind, node });
     let handles = vec![HandleKind::Portal, HandleKind::Attachment, HandleKind::Portal];
     let portals = vec![descriptor(1), descriptor(2)];
+    let relayed = vec![HandleKind::Relayed, HandleKind::Portal, HandleKind::Portal];
+    let attached = vec![HandleKind::Attachment; 2];
+    let parcel = |relayed, payload, portals| Message::Parcel {
+        link,
+        sequence: 5,
+        hops: 9,
+        relayed,
+        payload,
+        portals,
+    };
+    let key = RelayKey { from: node, to: NodeName(3), id: 9 };
     vec![
         Message::Hello(hello()),
-        Message::Parcel { link, sequence: 5, hops: 9, payload: handles, portals },
-        Message::Parcel { link, sequence: 5, hops: 0, payload: Vec::new(), portals: Vec::new() },
+        Message::Hello(Hello { relays_from: Some(7), ..hello() }),
+        parcel(None, handles, portals.clone()),
+        parcel(None, Vec::new(), Vec::new()),
+        parcel(Some(u64::MAX), relayed, portals),
+        Message::Relay(Relay { from: node, to: NodeName(1), id: 3, handles: attached }),
         Message::Accept(Accept { key: KEY, link, secret: Secret(1) }),
         Message::Route(link, RouteMessage::Closed((1 << 62) - 1)),
         Message::Route(link, RouteMessage::Fin(3)),
@@ -63,6 +79,20 @@ fn one_of_each() -> Vec<Message<Vec<HandleKind>>> {
             transport: TransportId(0),
         }),
         Message::Network(NetworkMessage::PassRefusal { to: NodeName(2), node }),
+        Message::Network(NetworkMessage::RelayRefused(key)),
+        Message::Network(NetworkMessage::RelayPassed(key)),
+        Message::Network(NetworkMessage::Unrelayed { first: 3, last: u64::MAX }),
+        Message::Network(NetworkMessage::RelaysLost),
+        Message::Network(NetworkMessage::RelaysLostHeard),
+        Message::Network(NetworkMessage::Seek { node, seeker: NodeName(1) }),
+        Message::Network(NetworkMessage::Sought { node, seeker: NodeName(1), found: true }),
+        Message::Route(link, cause(CauseKind::NotRelayed, Some(node))),
+        Message::Network(NetworkMessage::RequestMemory { id: 3, size: 1 << 40, hops: 2 }),
+        Message::Network(NetworkMessage::ProvideMemory { id: 3, memory: None }),
+        Message::Network(NetworkMessage::ProvideMemory {
+            id: 4,
+            memory: Some(Provided { memory: MemoryId(0), size: 0 }),
+        }),
         Message::Network(NetworkMessage::PassIntroduced { from: NodeName(2), node }),
     ]
 }
@@ -70,6 +100,7 @@ fn one_of_each() -> Vec<Message<Vec<HandleKind>>> {
 fn bytes(message: &Message<Vec<HandleKind>>) -> Vec<u8> {
     let handles = match message {
         Message::Parcel { payload, .. } => payload.as_slice(),
+        Message::Relay(relay) => relay.handles.as_slice(),
         _ => &[],
     };
     encode(message, handles)
@@ -118,7 +149,7 @@ fn any_bytes_are_refused_or_understood_and_nothing_else() {
         };
         let length = usize::from(next() % 80);
         let noise: Vec<u8> =
-            (0..length).map(|i| if i == 0 { next() % 0x2e } else { next() }).collect();
+            (0..length).map(|i| if i == 0 { next() % 0x37 } else { next() }).collect();
         if let Ok(message) = decode(&noise) {
             let again = decode(&bytes(&message));
             assert_eq!(again, Ok(message));
@@ -131,9 +162,11 @@ fn counts_that_would_overflow_are_refused() {
     let link = LinkId(3);
     let descriptor =
         |next_in, next_out| Descriptor { link, secret: Secret(1), next_in, next_out, owner: true };
-    let parcel =
-        |sequence, portals| Message::Parcel { link, sequence, hops: 0, payload: (), portals };
-    let refused = |message: &Message<()>| {
+    let parcel = |sequence, portals| {
+        let portals: Vec<Descriptor> = portals;
+        Message::Parcel { link, sequence, hops: 0, relayed: None, payload: Vec::new(), portals }
+    };
+    let refused = |message: &Message<Vec<u8>>| {
         let kinds = match message {
             Message::Parcel { portals, .. } => vec![HandleKind::Portal; portals.len()],
             _ => Vec::new(),

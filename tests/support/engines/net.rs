@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use ipcz_core::{
-    Cause, Effect, Engine, Message, NetworkMessage, Pairing, PeerId, PortalId, Relation,
-    TransportId,
+    AllocateFailed, AllocationId, Cause, ConnectRefused, Effect, Engine, MemoryId, Message,
+    NetworkMessage, Pairing, PeerId, PortalId, Relation, TransportId,
 };
 
 use super::{Bytes, config, with};
@@ -37,6 +37,10 @@ pub struct Net {
     /// Whether they get them only when [`Net::answer_late`] is called.
     pub late: bool,
     waiting: Vec<(usize, Pairing)>,
+    /// Memory that nodes are to make, that arrived where it was wanted, and that nobody wants.
+    pub to_allocate: Vec<(usize, AllocationId, u64)>,
+    pub allocated: Vec<(usize, AllocationId, Result<MemoryId, AllocateFailed>)>,
+    pub dropped_memory: Vec<MemoryId>,
     /// Connections that ended, at which node and why.
     pub ended: Vec<(usize, Cause)>,
     /// How many connections began to work, at each end.
@@ -56,8 +60,27 @@ impl Net {
 
     /// Begins a connection, with a portal at each end.
     pub fn begin(&mut self, a: usize, to: Relation, b: usize, from: Relation) -> [PortalId; 2] {
+        self.begin_with(a, to, b, |engine| engine.connect(from, 1))
+    }
+
+    /// Makes the node `b` a client of `a`, which is its allocation delegate too.
+    pub fn ward(&mut self, a: usize, b: usize) -> [PortalId; 2] {
+        let from = Relation::Broker;
+        let connect = |engine: &mut Engine<Bytes>| engine.connect_to_delegate(from, 1);
+        let portals = self.begin_with(a, Relation::Client, b, connect);
+        self.rest();
+        portals
+    }
+
+    fn begin_with(
+        &mut self,
+        a: usize,
+        to: Relation,
+        b: usize,
+        connect: impl FnOnce(&mut Engine<Bytes>) -> Result<(PeerId, Vec<PortalId>), ConnectRefused>,
+    ) -> [PortalId; 2] {
         let (left, portals) = self.engines[a].connect(to, 1).unwrap();
-        let (right, others) = self.engines[b].connect(from, 1).unwrap();
+        let (right, others) = connect(&mut self.engines[b]).unwrap();
         let end = self.new_ends();
         self.hold(end, a, left);
         self.hold(end + 1, b, right);
@@ -155,6 +178,11 @@ impl Net {
                     }
                 }
                 Effect::Connected(_) => self.begun += 1,
+                Effect::Allocate { request, size } => self.to_allocate.push((node, request, size)),
+                Effect::Allocated { request, memory } => {
+                    self.allocated.push((node, request, memory));
+                }
+                Effect::DropMemory(memory) => self.dropped_memory.push(memory),
                 Effect::Fire { .. } => {}
                 Effect::Serialize { .. } => unreachable!("bytes are always ready"),
             }

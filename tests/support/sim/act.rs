@@ -5,7 +5,7 @@ use ipcz_core::{
     TrapId, TrapRefused,
 };
 
-use super::model::{Armed, Ep, Load, Place, Tag};
+use super::model::{Armed, Ep, Handle, Load, Place, Tag};
 use super::step::Applied;
 use super::world::{Violation, World};
 
@@ -41,7 +41,8 @@ impl World {
             portals.push(id);
         }
         let number = self.model.eps[&via].sent.len() as u32;
-        let parcel = Parcel::new(Tag { from: via, number, size, load }, portals);
+        let parcel =
+            Parcel::new(Tag { from: via, number, size, load, handle: Handle::of(size) }, portals);
         match self.engine(node).put(portal, parcel.clone()) {
             Ok(()) => {
                 if load == Load::Fixed {
@@ -103,6 +104,7 @@ impl World {
         let excused = match refused {
             PutRefused::PeerClosed => !matches!(peer.place, Place::Held(..)),
             PutRefused::OwnRoute { .. } => own,
+            PutRefused::NoRelay => self.relaying && self.troubles.refused,
             PutRefused::CannotLeave => self.is_stuck(via, load),
             PutRefused::Disconnected(_) => true, // `check_node` looks at who may be cut.
             _ => false,
@@ -132,7 +134,8 @@ impl World {
 
     fn taken(&mut self, node: u8, at: Ep, parcel: &Parcel<Tag>) -> Result<(), Violation> {
         let Tag { size, load, .. } = parcel.payload;
-        let expected = Tag { size, load, ..self.expected_at(at) };
+        let handle = Handle::of(size);
+        let expected = Tag { size, load, handle, ..self.expected_at(at) };
         let inside = self.model.eps[&expected.from].sent.get(expected.number as usize).cloned();
         let tainted = self.model.eps[&at].tainted;
         let right = parcel.payload == expected
@@ -172,7 +175,7 @@ impl World {
     /// The next parcel that `at` must get.
     pub(super) fn expected_at(&self, at: Ep) -> Tag {
         let endpoint = &self.model.eps[&at];
-        Tag { from: endpoint.peer, number: endpoint.taken, size: 0, load: Load::Plain }
+        Tag { from: endpoint.peer, number: endpoint.taken, ..Tag::default() }
     }
 
     pub(super) fn close(&mut self, ep: Ep) -> Applied {

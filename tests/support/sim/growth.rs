@@ -38,6 +38,8 @@ impl Budget {
                 | NetworkMessage::Referred { .. }
                 | NetworkMessage::PassIntroduction { .. },
             ) => self.peers += 1,
+            // Half a parcel, which waits for the other.
+            Message::Relay(_) => self.parcels += 1,
             Message::Route(..) | Message::Accept(_) | Message::Network(_) => {}
         }
     }

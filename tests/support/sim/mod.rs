@@ -18,6 +18,7 @@
 //! | `check` | what must hold |
 //! | `growth` | how much a node may hold |
 //! | `run` | seeds, traces, shrinking |
+//! | `memory` | shared memory, and who makes it for whom |
 //! | `hostile` | a node that says anything |
 //! | `script` | worlds that are written down |
 //! | `explore` | every interleaving of a small world |
@@ -28,6 +29,7 @@ mod conn;
 pub mod explore;
 mod growth;
 mod hostile;
+mod memory;
 mod model;
 mod objects;
 mod rng;
@@ -39,7 +41,7 @@ mod trouble;
 pub mod world;
 
 pub use conn::{ConnId, Side};
-pub use model::{Ep, Load, Tag};
+pub use model::{Ep, Handle, Load, Tag};
 pub use objects::Verdict;
 pub use rng::Rng;
 pub use run::{Outcome, run_seed};

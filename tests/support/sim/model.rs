@@ -8,7 +8,7 @@ use ipcz_core::{Payload, PortalId, TrapConditions};
 pub type Ep = u32;
 
 /// What a parcel of the simulator contains: who it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tag {
     /// The portal that it was put into.
     pub from: Ep,
@@ -18,6 +18,27 @@ pub struct Tag {
     pub size: u8,
     /// What else is in it.
     pub load: Load,
+    /// Whether a handle is in it, which not every connection carries.
+    pub handle: Handle,
+}
+
+/// What has become of the handle in a parcel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Handle {
+    /// There is none.
+    #[default]
+    None,
+    /// It is here.
+    Here,
+    /// It was split off.
+    Away,
+}
+
+impl Handle {
+    /// Parcels of odd sizes have a handle.
+    pub fn of(size: u8) -> Self {
+        if size % 2 == 1 { Self::Here } else { Self::None }
+    }
 }
 
 /// What a parcel contains besides bytes and portals.
@@ -45,6 +66,25 @@ impl Payload for Tag {
 
     fn can_leave(&self) -> bool {
         self.load != Load::Fixed
+    }
+
+    fn has_handles(&self) -> bool {
+        self.handle == Handle::Here
+    }
+
+    fn take_handles(&mut self) -> Option<Self> {
+        let whole = *self;
+        self.has_handles().then(|| {
+            self.handle = Handle::Away;
+            whole
+        })
+    }
+
+    fn join(&mut self, handles: Self) -> bool {
+        let expected = Self { handle: Handle::Here, ..*self };
+        let fits = self.handle == Handle::Away && handles == expected;
+        *self = handles;
+        fits
     }
 }
 

@@ -51,7 +51,9 @@ impl World {
         let Tag { from, number, .. } = parcel.payload;
         self.model.add_pair(first, [Place::Held(node, kept), Place::Travelling(from)]);
         self.taint_if_hostile(node, first);
-        parcel.portals.insert(0, sent);
+        self.budget.portals += 2;
+        let before = std::mem::take(&mut parcel.portals);
+        parcel.portals = [sent].into_iter().chain(before).collect();
         let Some(endpoint) = self.model.eps.get_mut(&from) else { return };
         if let Some(inside) = endpoint.sent.get_mut(number as usize) {
             inside.insert(0, first + 1);

@@ -33,6 +33,10 @@ pub struct Profile {
     pub max_live: usize,
     /// How likely each kind of step is, against the others.
     pub weights: Weights,
+    /// Whether nodes have others make their memory.
+    pub delegating: bool,
+    /// Whether some nodes have brokers pass on their handles.
+    pub relaying: bool,
     /// Of a hundred introductions, how many are refused.
     pub refuse: u32,
     /// Whether the connections that are dropped are those of nodes that are about to meet.
@@ -59,6 +63,8 @@ pub struct Weights {
     pub forge: u32,
     pub clear_trap: u32,
     pub garble: u32,
+    pub allocate: u32,
+    pub provide: u32,
     pub object: u32,
     pub serialize: u32,
 }
@@ -97,6 +103,8 @@ impl Profile {
             // In some seeds only, so that the others stay what they were.
             clear_trap: if seed % 8 == 3 { 3 } else { 0 },
             garble: if wanted.hostile && seed % 8 == 7 { 1 } else { 0 },
+            allocate: if seed % 8 == 6 { 8 } else { 0 },
+            provide: if seed % 8 == 6 { 8 } else { 0 },
             object: if seed % 4 == if wanted.hostile { 1 } else { 2 } { 20 } else { 0 },
             serialize: if seed % 4 == if wanted.hostile { 1 } else { 2 } { 10 } else { 0 },
             forge: if wanted.hostile { 5 + upto(30) } else { 0 },
@@ -118,6 +126,8 @@ impl Profile {
         let plain = Self {
             brokers: 1,
             federal: false,
+            delegating: seed % 8 == 6,
+            relaying: matches!(seed % 8, 1 | 5),
             settled: false,
             takes_referrals: true,
             nodes: wanted.nodes.unwrap_or(2 + upto(3) as u8),
@@ -146,10 +156,20 @@ impl Profile {
     /// The world that a run starts with.
     #[must_use]
     pub fn world(&self, seed: u64) -> World {
-        if !self.federal {
-            return World::new(self.nodes, self.hostile, seed);
+        let mut world = match self.federal {
+            false => World::new(self.nodes, self.hostile, seed),
+            true => {
+                World::network(self.nodes, self.brokers, self.takes_referrals, self.hostile, seed)
+            }
+        };
+        if self.delegating {
+            world.delegate_allocation();
         }
-        World::network(self.nodes, self.brokers, self.takes_referrals, self.hostile, seed)
+        if self.relaying {
+            let kind = seed / 8 % 3;
+            world.relay_handles(|index| kind == 2 || index as u64 % 2 == kind);
+        }
+        world
     }
 }
 
@@ -189,6 +209,7 @@ impl Scheduler {
             let delivery = self.delivery(world).or_else(|| self.answer(world));
             delivery.or_else(|| self.any_get(world))
         };
+        let step = step.or_else(|| self.provide(world));
         step.or_else(|| self.serialize_one(world, Verdict::Ready))
     }
 
@@ -201,7 +222,7 @@ impl Scheduler {
     fn activity(&mut self, world: &World) -> Option<Step> {
         let w = self.profile.weights;
         type Make = fn(&mut Scheduler, &World) -> Option<Step>;
-        let kinds: [(u32, Make); 18] = [
+        let kinds: [(u32, Make); 20] = [
             (w.open, Self::open),
             (w.put, Self::put),
             (w.moves, Self::moves),
@@ -218,6 +239,8 @@ impl Scheduler {
             (w.forge, Self::forge),
             (w.clear_trap, Self::clear_trap),
             (w.garble, Self::garble),
+            (w.allocate, Self::allocate),
+            (w.provide, Self::provide),
             (w.object, Self::object),
             (w.serialize, Self::serialize),
         ];
@@ -282,7 +305,8 @@ impl Scheduler {
                 moved.push(ep);
             }
         }
-        if moved.is_empty() { None } else { Some(Step::Put { via, size: 0, moved }) }
+        let size = if self.profile.relaying { self.rng.below(2) as u8 } else { 0 };
+        if moved.is_empty() { None } else { Some(Step::Put { via, size, moved }) }
     }
 
     fn object(&mut self, world: &World) -> Option<Step> {
@@ -412,6 +436,18 @@ impl Scheduler {
     fn clear_trap(&mut self, world: &World) -> Option<Step> {
         let set: Vec<u64> = world.model.traps.keys().copied().collect();
         Some(Step::ClearTrap { trap: self.rng.pick(&set)? })
+    }
+
+    fn allocate(&mut self, world: &World) -> Option<Step> {
+        let size = 1 + self.rng.below(100) as u64;
+        Some(Step::Allocate { node: self.node(world)?, size })
+    }
+
+    fn provide(&mut self, world: &World) -> Option<Step> {
+        let grant = !self.rng.chance(self.profile.refuse);
+        let asked = |&index: &u8| !world.node(index).to_allocate.is_empty();
+        let nodes: Vec<u8> = (0..self.profile.nodes).filter(asked).collect();
+        Some(Step::Provide { node: self.rng.pick(&nodes)?, grant })
     }
 
     fn garble(&mut self, world: &World) -> Option<Step> {

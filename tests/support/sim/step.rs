@@ -30,6 +30,8 @@ pub enum Step {
     Disconnect { conn: ConnId, side: Side },
     ShutDown { node: u8 },
     Answer { node: u8, grant: bool },
+    Allocate { node: u8, size: u64 },
+    Provide { node: u8, grant: bool },
     Forge { conn: ConnId, side: Side, message: Box<Message<Tag>> },
     Withhold { conn: ConnId, side: Side },
 }
@@ -70,6 +72,8 @@ impl fmt::Display for Step {
             }
             Self::ShutDown { node } => write!(f, "shut down {node}"),
             Self::Answer { node, grant } => write!(f, "node {node} introduces: {grant}"),
+            Self::Allocate { node, size } => write!(f, "node {node} asks for {size} B of memory"),
+            Self::Provide { node, grant } => write!(f, "node {node} makes memory: {grant}"),
             Self::Withhold { conn, side } => {
                 write!(f, "node {} takes back what it sent last on {conn}", conn.nodes[*side])
             }
@@ -109,6 +113,8 @@ impl World {
             Step::Disconnect { conn, side } => self.disconnect(conn, side),
             Step::ShutDown { node } => self.shut_down(node),
             Step::Answer { node, grant } => self.answer(node, grant),
+            Step::Allocate { node, size } => self.allocate(node, size),
+            Step::Provide { node, grant } => self.provide(node, grant),
             Step::Withhold { conn, side } => self.withhold(conn, side),
             Step::Forge { conn, side, ref message } => self.forge(conn, side, message),
         }

@@ -47,7 +47,13 @@ impl World {
         let far = if brokers == [true; 2] { Relation::Broker } else { Relation::Client };
         let mut engines = nodes.map(|index| self.node(index).engine.clone());
         let (to, to_ids) = engines[0].connect(far, portals[0].into()).ok()?;
-        let (node, node_ids) = engines[1].connect(Relation::Broker, portals[1].into()).ok()?;
+        let (relation, count) = (Relation::Broker, portals[1].into());
+        let to_delegate = self.memory.delegating && !brokers[1];
+        let begun = match to_delegate {
+            false => engines[1].connect(relation, count),
+            true => engines[1].connect_to_delegate(relation, count),
+        };
+        let (node, node_ids) = begun.ok()?;
         for (index, engine) in nodes.into_iter().zip(engines) {
             self.node_mut(index).engine = engine;
         }
@@ -62,6 +68,7 @@ impl World {
         self.troubles.refused |= node == 0 || self.federal;
         self.node_mut(node).alive = false;
         self.node_mut(node).asked.clear();
+        self.forget_memory_of(node);
         self.node_mut(node).serializing.clear();
         let links: Vec<_> = self.node(node).links.values().copied().collect();
         for (conn, side) in links {
@@ -97,6 +104,7 @@ impl World {
         }
         self.node_mut(node).alive = false;
         self.node_mut(node).asked.clear();
+        self.forget_memory_of(node);
         self.node_mut(node).serializing.clear();
         Ok(true)
     }

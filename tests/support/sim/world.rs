@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use ipcz_core::{
-    Cause, Config, Effect, Engine, Message, NetworkMessage, NodeName, Pairing, Parcel, PeerId,
-    Ticket, TransportId,
+    AllocationId, Cause, Config, Effect, Engine, Message, NetworkMessage, NodeName, Pairing,
+    Parcel, PeerId, Ticket, TransportId,
 };
 
 use super::conn::{Conn, ConnId, Holder, Packet, Side, transport_in};
 use super::growth::Budget;
 use super::hostile::Seen;
+use super::memory::Memory;
 use super::model::{Model, Tag};
 use super::rng::Rng;
 
@@ -37,6 +38,8 @@ pub(super) struct Node {
     pub(super) links: BTreeMap<PeerId, (ConnId, Side)>,
     /// Introductions that wait for their transports.
     pub(super) asked: Vec<Pairing>,
+    /// Memory that it is to make.
+    pub(super) to_allocate: Vec<AllocationId>,
     /// Parcels that its engine wants made ready.
     pub(super) serializing: Vec<(Ticket, Parcel<Tag>)>,
     /// Its connection to the node that it was told to take for its broker.
@@ -60,6 +63,7 @@ pub struct World {
     pub(super) nodes: Vec<Node>,
     pub(super) conns: BTreeMap<ConnId, Conn>,
     pub(super) model: Model,
+    pub(super) memory: Memory,
     /// What went wrong on purpose.
     pub troubles: Troubles,
     /// Whether there is more to the network than one broker and its clients.
@@ -68,6 +72,8 @@ pub struct World {
     pub(super) ungreeted: BTreeMap<[u8; 2], u8>,
     /// What nodes may hold.
     pub(super) budget: Budget,
+    /// Whether some nodes have brokers pass on their handles.
+    pub(super) relaying: bool,
 }
 
 impl World {
@@ -108,6 +114,8 @@ impl World {
                 features: 0,
                 max_payload: 1 << 20,
                 takes_referrals,
+                may_allocate: true,
+                relays_handles: false,
             };
             Node {
                 engine: Engine::new(config),
@@ -115,6 +123,7 @@ impl World {
                 hostile: hostile && index + 1 == nodes,
                 links: BTreeMap::new(),
                 asked: Vec::new(),
+                to_allocate: Vec::new(),
                 serializing: Vec::new(),
                 seeks: None,
                 seen: Seen::default(),
@@ -124,10 +133,32 @@ impl World {
             nodes: (0..nodes).map(&mut node).collect(),
             conns: BTreeMap::new(),
             model: Model::default(),
+            memory: Memory::default(),
             troubles: Troubles::default(),
             federal: false,
             budget: Budget::default(),
             ungreeted: BTreeMap::new(),
+            relaying: false,
+        }
+    }
+
+    /// Makes every node but the brokers one that may not make memory, and has a delegate as soon as
+    /// it connects.
+    pub fn delegate_allocation(&mut self) {
+        self.memory.delegating = true;
+        for node in &mut self.nodes {
+            let config = node.engine.config().clone();
+            let may_allocate = config.is_broker;
+            node.engine = Engine::new(Config { may_allocate, ..config });
+        }
+    }
+
+    /// Has brokers pass on the handles of those nodes that `which` says.
+    pub fn relay_handles(&mut self, which: impl Fn(usize) -> bool) {
+        self.relaying = true;
+        for (index, node) in self.nodes.iter_mut().enumerate() {
+            let config = node.engine.config().clone();
+            node.engine = Engine::new(Config { relays_handles: which(index), ..config });
         }
     }
 
@@ -185,6 +216,7 @@ impl World {
         if let Some(transport) = transport_in(packet) {
             self.close_transport(transport);
         }
+        self.drop_memory_in(packet);
     }
 
     fn close_transport(&mut self, transport: TransportId) {
@@ -212,6 +244,9 @@ impl World {
                     if let Message::Parcel { payload, .. } = &message {
                         self.check_ready(payload)?;
                     }
+                    if !self.node(node).hostile {
+                        self.check_direct_send(node, self.far_node(node, peer), &message)?;
+                    }
                     self.send(node, peer, message);
                 }
                 Effect::Serialize { ticket, parcel } => {
@@ -223,6 +258,11 @@ impl World {
                 }
                 Effect::Activate { peer, transport } => self.activate(node, peer, transport)?,
                 Effect::DropTransport(transport) => self.close_transport(transport),
+                Effect::Allocate { request, .. } => {
+                    self.node_mut(node).to_allocate.push(request);
+                }
+                Effect::Allocated { request, memory } => self.allocated(node, request, memory)?,
+                Effect::DropMemory(memory) => self.release_memory(memory)?,
                 Effect::Connected(_) => {}
                 Effect::Disconnect { peer, cause } => {
                     if let Some((conn, side)) = self.node_mut(node).links.remove(&peer) {
