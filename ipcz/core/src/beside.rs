@@ -74,7 +74,6 @@ impl<P: Payload> Engine<P> {
         let quiet = self.loopback.is_empty()
             && router.decaying().is_empty()
             && peer.decaying().is_empty()
-            && peer.is_open()
             && !peer.is_closing()
             && !peer.queue.reaches(router.next_out)
             && peer.queue.expected() == router.next_out;
@@ -100,6 +99,7 @@ impl<P: Payload> Engine<P> {
 
 #[cfg(test)]
 mod tests {
+    use crate::end::Side;
     use crate::{Config, Engine, NodeName, Parcel, PortalId, TrapConditions, TrapId};
 
     type Node = Engine<Vec<u8>>;
@@ -150,6 +150,22 @@ mod tests {
     }
 
     #[test]
+    fn a_route_that_does_not_add_up_is_cut_either_way() {
+        // What proxies can do to a route that led through them before.
+        let (mut lacking, a, b) = node_with_pair();
+        lacking.routers[a.0].next_out += 1;
+        let closed = both_ways(&lacking, a, |node| assert!(node.close(a)));
+        assert!(closed.cause(b).is_some());
+
+        let (mut ahead, a, b) = node_with_pair();
+        let parcel = Parcel::new(vec![7], Vec::new());
+        let Engine { routers, spares, .. } = &mut ahead;
+        routers[b.0].queue.insert(3, parcel, spares).unwrap();
+        let closed = both_ways(&ahead, a, |node| assert!(node.close(a)));
+        assert!(closed.cause(b).is_some());
+    }
+
+    #[test]
     fn the_short_way_to_put_ends_where_the_long_one_does() {
         let (node, a, b) = node_with_pair();
         let used = both_ways(&node, a, |node| {
@@ -160,6 +176,21 @@ mod tests {
             assert!(node.close(a));
         });
         assert_eq!(used.status(b).unwrap().num_parcels, 1);
+    }
+
+    #[test]
+    fn a_link_that_is_replaced_parts_the_two() {
+        let (mut node, a, b) = node_with_pair();
+        let (c, d) = node.open_portals();
+        let (at_a, at_c) = node.new_local_link(Side::Outer, Side::Outer);
+        node.attach(at_a, a);
+        assert_eq!([a, b].map(|id| node.routers[id.0].beside), [None; 2]);
+        node.attach(at_c, c);
+        assert_eq!(
+            [a, b, c, d].map(|id| node.routers[id.0].beside),
+            [Some(c), None, Some(a), None]
+        );
+        assert!([a, b, c, d].iter().all(|&id| node.routers[id.0].beside == node.find_beside(id)));
     }
 
     #[test]

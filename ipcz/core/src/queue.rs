@@ -36,6 +36,7 @@ impl<P> Stored<P> {
 /// Memory that emptied queues left for others. How much of it there is is no part of the state: any
 /// two are equal, and a clone has none.
 #[derive(Debug)]
+#[allow(clippy::vec_box, reason = "the boxes move from queue to queue as they are")]
 pub(crate) struct Spares<P>(Vec<Box<Stored<P>>>);
 
 impl<P> Spares<P> {
@@ -120,8 +121,8 @@ impl<P: Payload> ParcelQueue<P> {
 
     /// Whether some parcel with this number or a later one has arrived.
     pub(crate) fn reaches(&self, number: u64) -> bool {
-        let later = |stored: &Box<Stored<P>>| stored.early.range(number..).next().is_some();
-        self.expected() > number || self.stored.as_ref().is_some_and(later)
+        let later = |stored: &Stored<P>| stored.early.range(number..).next().is_some();
+        self.expected() > number || self.stored.as_deref().is_some_and(later)
     }
 
     /// Stores parcel `number`. Gives it back if that number was there before.
