@@ -68,5 +68,5 @@ pub use message::{
 pub use parcel::Parcel;
 pub use parcels::{GetRefused, PutRefused};
 pub use status::{PortalStatus, TrapConditions, TrapEvent, TrapFlags};
-pub use topology::{Counts, PeerInfo, Route, Topology};
+pub use topology::{Counts, PeerInfo, Route, RouterLink, Station, StationEnd, Topology};
 pub use trap::TrapRefused;
