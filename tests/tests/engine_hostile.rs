@@ -389,18 +389,19 @@ fn bypasses_that_are_asked_for_and_dropped() {
     // Its broker is slow to introduce it to a node, and a peer asks for that again and again.
     let mut bench = Bench::new();
     let mut engine = ipcz_core::Engine::new(config(6, false));
-    let (peer, _) = engine.connect(Relation::Broker, 0).unwrap();
-    let broker = Hello { is_broker: true, wants_broker: false, ..hello(9, 0) };
+    let (peer, _) = engine.connect(Relation::Broker, 1).unwrap();
+    let broker = Hello { is_broker: true, wants_broker: false, ..hello(9, 1) };
     engine.handle_message(peer, Message::Hello(broker)).unwrap();
     std::mem::swap(&mut bench.engine, &mut engine);
     for round in 0..50 {
         let link = UPPER_HALF | (5000 + round);
         let portal = Descriptor { owner: false, ..portal_on(link) };
-        bench.say(peer, parcel(LinkId(1), 0, vec![portal])).unwrap();
+        bench.say(peer, parcel(LINK, round, vec![portal])).unwrap();
         let node = NodeName(77);
         let key = EndKey { node, via: NodeName(9), link: LinkId(3), secret: Secret(1) };
         let cause = Cause { kind: CauseKind::RouteBroken, node: None };
         bench.say_on(peer, link, RouteMessage::BypassMe(key)).unwrap();
+        assert_eq!(bench.engine.holdings().waiting, 1);
         bench.say_on(peer, link, RouteMessage::Disconnected(cause)).unwrap();
         assert_eq!(bench.engine.holdings().waiting, 0, "after {round} rounds");
     }
