@@ -236,3 +236,49 @@ fn worlds_with_a_hostile_node() {
     // A parcel that went round a ring within one node, in a step that never ended.
     holds_for(6054..6055, Wanted { hostile: true, ..Wanted::default() });
 }
+
+/// The names of what a graph declares, and the lines that are links.
+fn parse_dot(dot: &str) -> (std::collections::BTreeSet<&str>, Vec<&str>) {
+    let mut depth = 0;
+    let (mut names, mut links) = (std::collections::BTreeSet::new(), Vec::new());
+    assert!(dot.starts_with("graph routes {\n") && dot.ends_with("}\n"), "{dot}");
+    for line in dot.lines().map(str::trim) {
+        depth += line.matches('{').count() as i32 - line.matches('}').count() as i32;
+        assert!(depth >= 0 && line.matches('"').count() % 2 == 0, "{line}");
+        let is_statement = line.ends_with("];") && line.matches('[').count() == 1;
+        match line.split_once(" [") {
+            Some((ends, _)) if is_statement && ends.contains(" -- ") => links.push(line),
+            Some((name, _)) if is_statement => assert!(names.insert(name), "{name} twice"),
+            _ => assert!(line.ends_with(['{', '}', ';']), "{line}"),
+        }
+    }
+    assert_eq!(depth, 0);
+    (names, links)
+}
+
+#[test]
+fn routes_as_a_graph() {
+    // While one end moves: a proxy with its links, then old links that decay, then a direct one.
+    let mut stage = Stage::new(0, 0).unwrap();
+    stage.play("M(0,2)").unwrap();
+    let mut seen = Vec::new();
+    for word in ["D02", "D02", "D20", "D01", "D12", "D21", "D10", "D01", "D20", "D02", "D12", "D21"]
+    {
+        let dot = stage.world.dot();
+        let (names, links) = parse_dot(&dot);
+        for link in links {
+            let (ends, _) = link.split_once(" [").unwrap();
+            for name in ends.split(" -- ") {
+                assert!(names.contains(name), "{name} of {link}\n{dot}");
+            }
+        }
+        seen.push(dot);
+        stage.play(word).unwrap();
+    }
+    for what in ["label=\"proxy\", shape=circle", "decaying link", "style=dashed", "under way"] {
+        assert!(seen.iter().any(|dot| dot.contains(what)), "{what}: {}", seen.join("\n"));
+    }
+    for what in ["cluster_3", "shape=box", "label=\"link "] {
+        assert!(seen.iter().all(|dot| dot.contains(what)), "{what}: {}", seen.join("\n"));
+    }
+}

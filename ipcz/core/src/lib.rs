@@ -82,5 +82,5 @@ pub use parcel::Parcel;
 pub use parcels::{GetRefused, PutRefused};
 pub use status::{PortalStatus, TrapConditions, TrapEvent, TrapFlags};
 pub use thin_vec::ThinVec;
-pub use topology::{Counts, PeerInfo, Route, Topology};
+pub use topology::{Counts, PeerInfo, Route, RouterLink, Station, StationEnd, Topology};
 pub use trap::TrapRefused;

@@ -90,6 +90,42 @@ pub const PLOTS: &[Plot] = &[
     slow("both ends move, one is closed", &[&["M(0,2)", "C(0)"], &["M(1,0)"]]),
     slow("both ends move, one twice", &[&["M(0,2)", "M(0,1)"], &["M(1,0)"]]),
     slow("both ends move, a node crashes", &[&["M(0,2)"], &["M(1,2)"], &["X(2)"]]),
+    quick("both ends move, one to a third node", &[&["M(0,2)"], &["M(1,0)"]]),
+    quick("one end moves, its introduction is refused", &[&["M(1,2)"], &["F"]]),
+    quick(
+        "one end moves, its introduction is refused, a node crashes",
+        &[&["M(1,2)"], &["F"], &["X(1)"]],
+    ),
+    quick("one end moves and back, its introduction is refused", &[&["M(1,2)", "M(1,1)"], &["F"]]),
+    quick("two routes are joined, the other end moves", &[&["J"], &["M(1,0)"]]),
+    slow("two routes are joined, one is closed, one moves", &[&["J"], &["C(0)"], &["M(1,0)"]]),
+    slow("one end moves twice and is closed", &[&["M(0,2)", "M(0,1)", "C(0)"]]),
+    slow("one end moves twice, the other is closed", &[&["M(0,2)", "M(0,1)"], &["C(1)"]]),
+    slow("one end moves twice, the first node crashes", &[&["M(0,2)", "M(0,1)"], &["X(0)"]]),
+    slow("one end moves twice, the second node crashes", &[&["M(0,2)", "M(0,0)"], &["X(2)"]]),
+    slow("one end moves twice, its peer's node crashes", &[&["M(0,2)", "M(0,0)"], &["X(1)"]]),
+    slow("both ends move to each other's node, one is closed", &[&["M(0,1)", "C(0)"], &["M(1,0)"]]),
+    slow(
+        "both ends move to each other's node, one crashes",
+        &[&["M(0,1)"], &["M(1,0)"], &["X(1)"]],
+    ),
+    slow("both ends move to one node, one is closed", &[&["M(0,2)"], &["M(1,2)", "C(1)"]]),
+    slow("both ends move to one node, an old one crashes", &[&["M(0,2)"], &["M(1,2)"], &["X(1)"]]),
+    slow("both ends move to a third node, it crashes", &[&["M(0,2)"], &["M(1,0)"], &["X(2)"]]),
+    slow(
+        "both ends move to a third node, the old one crashes",
+        &[&["M(0,2)"], &["M(1,0)"], &["X(0)"]],
+    ),
+    slow(
+        "both ends move to a third node, the other crashes",
+        &[&["M(0,2)"], &["M(1,0)"], &["X(1)"]],
+    ),
+    slow("three proxies, closed in front", &[&["M(0,2)", "M(0,1)", "M(0,0)", "C(0)"]]),
+    slow("three proxies, the first node crashes", &[&["M(0,2)", "M(0,1)", "M(0,0)"], &["X(0)"]]),
+    slow("three proxies, the second node crashes", &[&["M(0,2)", "M(0,1)", "M(0,0)"], &["X(2)"]]),
+    slow("three proxies, the third node crashes", &[&["M(0,2)", "M(0,1)", "M(0,0)"], &["X(1)"]]),
+    slow("two routes are joined, the node of an end crashes", &[&["J"], &["M(0,1)"], &["X(0)"]]),
+    slow("two routes are joined, the other end's node crashes", &[&["J"], &["M(0,2)"], &["X(1)"]]),
     slow("both ends move twice", &[&["M(0,2)", "M(0,1)"], &["M(1,0)", "M(1,2)"]]),
 ];
 
@@ -173,7 +209,12 @@ fn search(
     found: &mut Found,
 ) -> Result<(), Violation> {
     let joins = plot.actors.concat().contains(&"J");
-    let stage = if joins { Stage::seamed(salt)? } else { Stage::new(opened_at, salt)? };
+    let refuses = plot.actors.concat().contains(&"F");
+    let stage = match (joins, refuses) {
+        (true, _) => Stage::seamed(salt)?,
+        (false, true) => Stage::parted(opened_at, salt)?,
+        (false, false) => Stage::new(opened_at, salt)?,
+    };
     let start = State { stage, progress: vec![0; plot.actors.len()], depth: 0 };
     let mut seen = HashSet::from([start.hash()]);
     let mut todo = vec![start];

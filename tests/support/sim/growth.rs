@@ -50,7 +50,7 @@ impl Budget {
     /// links, and further ones that decay, each of which somebody offered: an honest proxy once, a
     /// hostile node with each message.
     fn most(self, nodes: usize) -> Holdings {
-        let routers = 2 * self.portals + self.parcels;
+        let routers = 2 * self.portals;
         let ends = 2 * routers + self.messages;
         Holdings {
             routers,

@@ -16,6 +16,7 @@
 //! | `trouble` | what happens to nodes and connections |
 //! | `schedule` | which of it happens next |
 //! | `check` | what must hold |
+//! | `dot` | routes as a graph |
 //! | `growth` | how much a node may hold |
 //! | `run` | seeds, traces, shrinking |
 //! | `memory` | shared memory, and who makes it for whom |
@@ -26,6 +27,7 @@
 mod act;
 pub mod check;
 mod conn;
+mod dot;
 pub mod explore;
 mod growth;
 mod hostile;

@@ -202,7 +202,7 @@ impl World {
     }
 
     /// The place of the node of that name.
-    fn index_of(name: NodeName) -> u8 {
+    pub(super) fn index_of(name: NodeName) -> u8 {
         (name.0 & 0xff) as u8
     }
 
