@@ -380,7 +380,8 @@ fn a_bypass_does_not_wait_for_what_is_on_hold() {
     let mut bench = Bench::new();
     let payload = READY;
     let portals = vec![portal_on(5000 | 1 << 63)];
-    let message = Message::Parcel { link: LinkId(0), sequence: 0, hops: 1, payload, portals };
+    let message =
+        Message::Parcel { link: LinkId(0), sequence: 0, hops: 1, relayed: None, payload, portals };
     bench.engine.handle_message(bench.peer, message).unwrap();
     let moved = bench.engine.get(bench.there[0]).unwrap().portals[0];
     bench.there[2] = moved;
