@@ -139,17 +139,19 @@ impl Profile {
             refuse: if drops_meetings { 0 } else { refuse },
             drops_meetings,
         };
-        if !federal {
-            return plain;
-        }
+        if federal { plain.into_federal(wanted, upto) } else { plain }
+    }
+
+    /// The same run in a network of more than one broker and its clients.
+    fn into_federal(self, wanted: Wanted, mut upto: impl FnMut(usize) -> u32) -> Self {
         let nodes = wanted.nodes.unwrap_or(3 + upto(4) as u8);
         Self {
             nodes,
             brokers: 1 + upto(2).min(u32::from(nodes) - 1) as u8,
-            federal,
+            federal: true,
             settled: upto(1) == 0,
             takes_referrals: upto(4) > 0,
-            ..plain
+            ..self
         }
     }
 
