@@ -92,7 +92,8 @@ impl Row {
         let Label { name, size, mode, unit, anchor } = self.label;
         let round = |value: f64| (value * 1000.0).round() / 1000.0;
         let (median, p99) = (round(self.median), round(self.p99));
-        let ratio = self.ratio.map(round);
+        // Small ones keep their digits: some rows are a thousandth of what they are compared to.
+        let ratio = self.ratio.map(|ratio| (ratio * 1e6).round() / 1e6);
         let json = Json { name, size, mode, median, p99, unit, anchor, ratio };
         serde_json::to_string(&json).expect("numbers and names")
     }

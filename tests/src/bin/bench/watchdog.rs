@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// Longer than any one step takes, on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it looks: seldom enough to disturb nothing.
+const TICK: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 struct State {
@@ -37,10 +39,13 @@ impl Watchdog {
 }
 
 fn watch(state: &State) {
+    let (mut last, mut stuck) = (0, Duration::ZERO);
     loop {
+        thread::sleep(TICK);
         let begun = state.begun.load(Ordering::Relaxed);
-        thread::sleep(PATIENCE);
-        if begun > 0 && state.begun.load(Ordering::Relaxed) == begun {
+        stuck = if begun == last { stuck + TICK } else { Duration::ZERO };
+        last = begun;
+        if begun > 0 && stuck >= PATIENCE {
             let step = state.step.lock().unwrap_or_else(PoisonError::into_inner);
             eprintln!("bench: {step}: no end of it within {PATIENCE:?}");
             process::exit(1);
