@@ -60,8 +60,10 @@ mod error;
 mod listener;
 mod merge;
 mod node;
+mod object;
 mod os_handle;
 mod parcel;
+mod partial;
 mod portal;
 mod recv;
 mod rpc;
@@ -76,7 +78,7 @@ pub use child::Child;
 pub use connection::Connection;
 pub use driver::unix::Credentials;
 pub use error::{
-    Disconnect, DisconnectKind, Error, ErrorKind, PutError, PutErrorKind, TryRecvError,
+    Disconnect, DisconnectKind, Error, ErrorKind, PutError, PutErrorKind, RejectError, TryRecvError,
 };
 pub use ipcz_core::{NodeName, PeerInfo, Relation, Route, Topology};
 /// ```
@@ -108,8 +110,10 @@ pub use ipcz_macros::interface;
 pub use listener::Listener;
 pub use merge::{MergeError, MergeErrorKind};
 pub use node::{ConnectOptions, Node};
+pub use object::Object;
 pub use os_handle::OsHandle;
 pub use parcel::{Handle, Parcel};
+pub use partial::{ParcelSize, Partial, RecvWithinError};
 pub use portal::Portal;
 pub use recv::Recv;
 pub use rpc::{Call, CallError, CodecError, Endpoint, Sent, ServeError};

@@ -15,10 +15,10 @@ use ipcz_core::{GetRefused, PortalId, PutRefused, TrapRefused};
 use crate::error::{Disconnect, PutError, PutErrorKind, TryRecvError};
 use crate::parcel::Apart;
 use crate::recv::{Recv, wait_conditions};
-use crate::shell::{Contents, Guard, Notice, Parker, Shared, Slot, Watcher};
+use crate::shell::{Contents, Guard, Notice, Parker, Shared, Watcher};
 use crate::transaction::{GetTransaction, PutTransaction};
 use crate::trap::{Conditions, GONE, Satisfied, Status, TrapEvent};
-use crate::{Node, Parcel, Route, wire};
+use crate::{Node, Parcel, Route};
 
 /// One of two entangled portals: what is put into it comes out of its peer, in order, wherever that
 /// peer is or goes.
@@ -121,10 +121,11 @@ impl Portal {
     /// ```
     pub fn put(&self, parcel: impl Into<Parcel>) -> Result<(), PutError> {
         let apart = Apart::take(parcel.into());
+        let apart = apart.map_err(|(kind, parcel)| PutError::new(kind, parcel))?;
         if let Err(kind) = self.check(&apart) {
             return Err(PutError::new(kind, apart.put_together()));
         }
-        let Apart { contents, portals } = apart;
+        let Apart { contents, portals, origin } = apart;
         let ids = portals.iter().map(Self::id).collect();
         let parcel = ipcz_core::Parcel::new(contents, ids);
         #[allow(clippy::result_large_err, reason = "the parcel comes back as it was, in place")]
@@ -135,7 +136,7 @@ impl Portal {
                 Ok(())
             }
             Err((refused, parcel)) => {
-                let apart = Apart { contents: parcel.payload, portals };
+                let apart = Apart { contents: parcel.payload, portals, origin };
                 let kind = self.put_error_kind(refused, &apart);
                 Err(PutError::new(kind, apart.put_together()))
             }
@@ -143,14 +144,7 @@ impl Portal {
     }
 
     fn check(&self, apart: &Apart) -> Result<(), PutErrorKind> {
-        if apart.contents.data.len() > wire::MAX_PAYLOAD {
-            return Err(PutErrorKind::TooLarge);
-        }
-        if apart.contents.slots.len() > wire::MAX_HANDLES {
-            return Err(PutErrorKind::TooManyHandles);
-        }
-        let is_empty = |slot: &Slot| matches!(slot, Slot::Os(handle) if handle.is_empty());
-        if let Some(index) = apart.contents.slots.iter().position(is_empty) {
+        if let Some(index) = apart.find_empty() {
             return Err(PutErrorKind::EmptyHandle { index });
         }
         let foreign =
@@ -359,7 +353,10 @@ impl Portal {
                 PutErrorKind::OwnRoute { index: apart.place_of(index) }
             }
             PutRefused::TooManyPortals => PutErrorKind::TooManyHandles,
-            PutRefused::TooLarge | PutRefused::CannotLeave => PutErrorKind::TooLarge,
+            PutRefused::TooLarge => PutErrorKind::TooLarge,
+            PutRefused::CannotLeave => {
+                PutErrorKind::CannotLeave { index: apart.contents.find_fixed().unwrap_or_default() }
+            }
         }
     }
 
@@ -385,6 +382,8 @@ impl Portal {
     pub(crate) fn receive(&self, parcel: ipcz_core::Parcel<Contents>) -> Parcel {
         let ids = parcel.portals.into_iter();
         let portals = ids.map(|id| Self::new(Arc::clone(&self.guard), id)).collect();
-        Apart { contents: parcel.payload, portals }.put_together()
+        let mut contents = parcel.payload;
+        let origin = contents.origin.take();
+        Apart { contents, portals, origin }.put_together()
     }
 }

@@ -87,7 +87,7 @@ impl<P: Payload> Engine<P> {
         match router.side(Side::Outer).primary {
             Some(end) => self.transmit_parcel(end, sequence, parcel),
             // Checked above: a terminal without a link is closed or broken.
-            None => self.doomed.extend(parcel.portals),
+            None => self.discard(parcel),
         }
         self.settle();
         Ok(())
@@ -182,7 +182,7 @@ impl<P: Payload> Engine<P> {
         parcel.hops = parcel.hops.saturating_add(1);
         let Some(from) = self.ends.get_mut(end.0) else {
             // The route was cut by what was to go before.
-            return self.doomed.extend(parcel.portals);
+            return self.discard(parcel);
         };
         from.sent += 1;
         if let Some(to) = from.twin() {
@@ -199,7 +199,7 @@ impl<P: Payload> Engine<P> {
         let from = &self.ends[end.0];
         let (peer, link) = (from.peer, from.link);
         if !self.takes(peer, &parcel.payload) {
-            self.doomed.extend(parcel.portals);
+            self.discard(parcel);
             let (router, _) = self.place(end);
             return self.break_here(router);
         }
@@ -259,17 +259,17 @@ impl<P: Payload> Engine<P> {
             let router = end.router?;
             Some((end, router))
         }) else {
-            self.doomed.extend(parcel.portals);
+            self.discard(parcel);
             return Ok(());
         };
         if end.fin_count.is_some_and(|count| end.received >= count.get()) {
-            self.doomed.extend(parcel.portals);
+            self.discard(parcel);
             return Err(ProtocolViolation("a parcel after the last one of its link"));
         }
         end.received += 1;
         let towards = end.side.other();
         if parcel.hops == limits::MAX_HOPS {
-            self.doomed.extend(parcel.portals);
+            self.discard(parcel);
             self.break_here(router);
             return Ok(());
         }
@@ -291,14 +291,23 @@ impl<P: Payload> Engine<P> {
     ) {
         match self.routers.get(router.0).and_then(|router| router.side(towards).primary) {
             Some(end) if !self.ends[end.0].fin_sent => self.transmit_parcel(end, sequence, parcel),
-            _ => self.doomed.extend(parcel.portals),
+            _ => self.discard(parcel),
+        }
+    }
+
+    /// Closes the portals in a parcel that nobody will take. What the embedder has to drop goes back
+    /// to it.
+    pub(crate) fn discard(&mut self, parcel: Parcel<P>) {
+        self.doomed.extend(parcel.portals);
+        if !parcel.payload.is_ready() {
+            self.effects.push_back(Effect::Discard(parcel.payload));
         }
     }
 
     fn enqueue(&mut self, id: RouterId, sequence: u64, parcel: Parcel<P>) {
         let router = &mut self.routers[id.0];
         if !router.is_open() {
-            self.doomed.extend(parcel.portals);
+            self.discard(parcel);
             return;
         }
         let beyond_end =
@@ -312,7 +321,7 @@ impl<P: Payload> Engine<P> {
             router.queue.insert(sequence, parcel).err()
         };
         if let Some(parcel) = refused {
-            self.doomed.extend(parcel.portals);
+            self.discard(parcel);
             self.break_here(id);
         } else {
             self.spring(id, true);

@@ -168,16 +168,37 @@ fn into_frame((mut message, transport): Outgoing) -> Frame {
     let mut kinds = Vec::new();
     if let Message::Parcel { payload, .. } = &mut message {
         body = std::mem::take(&mut payload.data);
-        for slot in payload.slots.drain(..) {
-            kinds.push(match slot {
-                Slot::Portal => HandleKind::Portal,
-                Slot::Os(handle) => {
-                    attachments.push(Attachment::Handle(handle));
-                    HandleKind::Attachment
-                }
-            });
+        if !payload.slots.is_empty() {
+            let slots = std::mem::take(&mut payload.slots);
+            flatten(slots, &mut body, &mut attachments, &mut kinds);
         }
     }
     attachments.extend(transport.map(Attachment::Transport));
     Frame { head: wire::encode(&message, &kinds), body, attachments }
+}
+
+/// Lists what a parcel holds, with the parcels in it. The engine lets no values through.
+fn flatten(
+    slots: Vec<Slot>,
+    body: &mut Vec<u8>,
+    attachments: &mut Vec<Attachment>,
+    kinds: &mut Vec<HandleKind>,
+) {
+    for slot in slots {
+        match slot {
+            Slot::Portal => kinds.push(HandleKind::Portal),
+            Slot::Os(handle) => {
+                attachments.push(Attachment::Handle(handle));
+                kinds.push(HandleKind::Attachment);
+            }
+            Slot::Object(_) => kinds.push(HandleKind::Parcel { num_bytes: 0, handles: 0 }),
+            Slot::Parcel(contents) => {
+                let Contents { data, slots, .. } = *contents;
+                let (num_bytes, handles) = (data.len() as u32, slots.len() as u16);
+                kinds.push(HandleKind::Parcel { num_bytes, handles });
+                body.extend(data);
+                flatten(slots, body, attachments, kinds);
+            }
+        }
+    }
 }

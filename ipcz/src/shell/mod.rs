@@ -21,25 +21,31 @@
 //! | arrival of a batch | 1 | the driver's | the head and body of each | the driver's: 2 a batch |
 //! | a trap's callback | the put's | 2, of the queue of callbacks | its box | 1 to wake the pump, if it sleeps |
 //!
-//! A parcel with handles allocates the lists of its handles besides. Queues keep their memory.
+//! A parcel with handles allocates the lists of its handles besides. Queues keep their memory. A parcel
+//! that holds objects of the application's needs a second step to reach another node (`serialize`).
 //!
 //! # Whose code runs where
 //! Wakers run at the end of whatever step they were waiting for, on its thread: the pump's, or that
 //! of a put. Callbacks of traps run on the pump's thread alone. Either may use the node, drop its
 //! last handle or shut it down; either may panic: the panic hook reports that, and the node goes on,
-//! since what else the step had to do is what others wait for. A defect of this crate that
+//! since what else the step had to do is what others wait for. Serializers of objects, and the
+//! destructors of those that nobody takes, run at the end of the step that made them necessary, and
+//! may do the same. A defect of this crate that
 //! a peer's message brings to light as a panic costs that peer its connection.
 
 mod callbacks;
 mod carry;
 mod link;
 mod notices;
+mod origin;
 mod payload;
 mod pump;
+mod serialize;
 mod state;
 mod wait;
 
 pub(crate) use notices::{Notice, Watcher};
-pub(crate) use payload::{Contents, Slot};
+pub(crate) use origin::Origin;
+pub(crate) use payload::{AnyValue, Contents, Loose, Slot, Value};
 pub(crate) use state::{ConnectionState, Guard, Shared};
 pub(crate) use wait::{Parker, block_on};

@@ -121,16 +121,24 @@ impl Shared {
 
     /// Runs one step: `input` under the lock, and what follows from it outside.
     pub(crate) fn step<R>(self: &Arc<Self>, input: impl FnOnce(&mut State) -> R) -> R {
-        let mut state = lock(&self.state);
-        let result = input(&mut state);
-        if state.engine.has_effects() {
-            let mut work = Work::default();
-            let callbacks = self.driver.pump().map(|_| &self.callbacks);
-            state.collect(&mut work, callbacks);
-            drop(state);
+        let (result, work) = self.begin_step(input);
+        if let Some(work) = work {
             self.perform(work);
         }
         result
+    }
+
+    /// The part of a step that happens under the lock. Gives what follows from it, if anything does.
+    pub(super) fn begin_step<R>(&self, input: impl FnOnce(&mut State) -> R) -> (R, Option<Work>) {
+        let mut state = lock(&self.state);
+        let result = input(&mut state);
+        let work = state.engine.has_effects().then(|| {
+            let mut work = Work::default();
+            let callbacks = self.driver.pump().map(|_| &self.callbacks);
+            state.collect(&mut work, callbacks);
+            work
+        });
+        (result, work)
     }
 
     /// A transport that was activated, or was to be, is closed.

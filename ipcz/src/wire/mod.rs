@@ -7,7 +7,7 @@
 //! | type | message | fields |
 //! | --- | --- | --- |
 //! | `01` | hello | version `u16`, flags `u8` (1 is broker, 2 wants broker), portals `u32`, features `u64`, max payload `u64`, name `u128`, secret `u128` |
-//! | `02` | parcel | link `u64`, sequence `u64`, handles `u16`, hops `u16`, one `u8` for each handle (0 portal, 1 attachment), one descriptor for each portal |
+//! | `02` | parcel | link `u64`, sequence `u64`, handles `u16`, hops `u16`, one *kind* for each handle, one descriptor for each portal |
 //! | `03` | accept | key, link `u64`, secret `u128` |
 //! | `10` | closed | link `u64`, length `u64` |
 //! | `11` | fin | link `u64`, count `u64` |
@@ -30,6 +30,12 @@
 //! | `2a` | pass introduction | to `u128`, node `u128`; one attachment, the transport |
 //! | `2b` | pass refusal | to `u128`, node `u128` |
 //! | `2c` | pass introduced | from `u128`, node `u128` |
+//!
+//! A *kind* is `u8`: 0 portal, 1 attachment, 2 parcel. Behind that of a parcel stand the length of its
+//! data `u32` and how many of the kinds that follow are its own handles `u16`, not counting what is
+//! within those. So the kinds of a whole tree stand in one list, as a walk through it meets them, and
+//! the message's count is theirs. The body is the data of all, in the same order, the outermost first;
+//! what the others do not claim is its.
 //!
 //! A *descriptor* is link `u64`, secret `u128`, next in `u64`, next out `u64`, owner `u8`. A *key*
 //! is node `u128`, via `u128`, link `u64`, secret `u128`. A *cause* is 1 node lost, 2 violation,
@@ -54,13 +60,26 @@ pub(crate) enum HandleKind {
     Portal,
     /// A handle of the operating system: it takes the next attachment.
     Attachment,
+    /// A parcel within the parcel: it takes the next part of the body and the kinds that follow.
+    Parcel {
+        /// The length of its data.
+        num_bytes: u32,
+        /// How many handles it has.
+        handles: u16,
+    },
 }
 
 /// The largest payload of a parcel, in bytes. What is larger is better shared as memory.
 pub(crate) const MAX_PAYLOAD: usize = 256 << 20;
 
-/// The most handles of all kinds in one parcel: as many as one message may have attachments.
+/// The most handles of all kinds in one parcel, with those of the parcels in it: as many as one
+/// message may have attachments. A parcel is a handle of that which it is in, so this bounds their
+/// number too.
 pub(crate) const MAX_HANDLES: usize = 4096;
+
+/// How deep parcels may be in parcels. Whoever walks through them, to take them apart or to drop them,
+/// goes as deep with its stack; nobody has needed a tenth of it.
+pub(crate) const MAX_DEPTH: usize = 16;
 
 mod tag {
     pub(super) const HELLO: u8 = 0x01;

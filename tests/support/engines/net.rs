@@ -144,7 +144,9 @@ impl Net {
                 }
                 Effect::Connected(_) => self.begun += 1,
                 Effect::Fire { .. } => {}
-                Effect::Serialize { .. } => unreachable!("bytes are always ready"),
+                Effect::Serialize { .. } | Effect::Discard(_) => {
+                    unreachable!("bytes are always ready")
+                }
             }
         }
     }

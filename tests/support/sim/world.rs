@@ -219,7 +219,7 @@ impl World {
                 }
                 Effect::Activate { peer, transport } => self.activate(node, peer, transport)?,
                 Effect::DropTransport(transport) => self.close_transport(transport),
-                Effect::Connected(_) => {}
+                Effect::Connected(_) | Effect::Discard(_) => {}
                 Effect::Disconnect { peer, cause } => {
                     if let Some((conn, side)) = self.node_mut(node).links.remove(&peer) {
                         self.check_may_be_lost(conn, &cause)?;
