@@ -138,6 +138,12 @@ fn malformed() -> Vec<(&'static str, Frame)> {
         parcel(0, 0, &bytes)
     };
     let far = 1 << 63;
+    // A tree of so many handles: each parcel in it says how many bytes and handles it has.
+    let tree = |count: u16, kinds: &[u8]| {
+        let head = parcel(0, 0, &[&count.to_le_bytes()[..], &[0, 0], kinds].concat());
+        with(head, b"body", vec![])
+    };
+    let chain = [2, 0, 0, 0, 0, 1, 0].repeat(16);
     vec![
         ("nothing", head_only(vec![])),
         ("an unknown type", head_only(vec![0x7f])),
@@ -153,6 +159,16 @@ fn malformed() -> Vec<(&'static str, Frame)> {
         ),
         ("more handles than there may be", head_only(parcel(0, 0, &u32::MAX.to_le_bytes()))),
         ("a handle of no kind", head_only(parcel(0, 0, &[1, 0, 0, 0, 9]))),
+        ("a parcel with more data than there is", tree(1, &[2, 5, 0, 0, 0, 0, 0])),
+        (
+            "parcels with more data than there is",
+            tree(2, &[2, 3, 0, 0, 0, 0, 0, 2, 255, 255, 255, 255, 0, 0]),
+        ),
+        ("a parcel with more handles than there are", tree(1, &[2, 0, 0, 0, 0, 255, 255])),
+        ("a parcel that is cut short", tree(1, &[2, 0, 0])),
+        ("parcels that are too deep", tree(17, &[&chain[..], &[2, 0, 0, 0, 0, 0, 0]].concat())),
+        ("a parcel that lacks its file", tree(2, &[2, 0, 0, 0, 0, 1, 0, 1])),
+        ("a parcel that lacks its portal", tree(2, &[2, 0, 0, 0, 0, 1, 0, 0])),
         ("a portal without a descriptor", head_only(parcel(0, 0, &[1, 0, 0, 0, 0]))),
         ("a portal on the receiver's link", head_only(moved(1, 0, &[descriptor(far, 0)]))),
         ("a portal on a link in use", head_only(moved(1, 0, &[descriptor(0, 0)]))),
@@ -326,7 +342,8 @@ fn talk(client: &Node, ours: &[Portal], broker: &Node, theirs: &[Portal]) -> Opt
     let (kept, sent) = client.open_portals();
     let file = Handle::Os(OsHandle::from(std::io::pipe().unwrap().0));
     kept.put("queued").ok()?;
-    ours[0].put(Parcel::with_handles("one", vec![sent.into(), file])).ok()?;
+    let inner = Parcel::with_handles("inner", vec![sent.into(), Parcel::new("innermost").into()]);
+    ours[0].put(Parcel::with_handles("one", vec![inner.into(), file])).ok()?;
     let (_, handles) = theirs[0].try_recv().ok()?.into_parts();
     let (other_kept, other_sent) = broker.open_portals();
     theirs[1].put(Parcel::with_handles("two", vec![other_sent.into()])).ok()?;
