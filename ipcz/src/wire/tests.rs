@@ -31,10 +31,8 @@ fn parcel_of(num_bytes: u32, handles: u16) -> HandleKind {
     HandleKind::Parcel { num_bytes, handles }
 }
 
-fn one_of_each() -> Vec<Message<Vec<HandleKind>>> {
-    let node = NodeName(77);
-    let link = LinkId(1 << 63);
-    let cause = |kind, node| RouteMessage::Disconnected(Cause { kind, node });
+/// Parcels and what else has handles.
+fn of_each_handle() -> Vec<Message<Vec<HandleKind>>> {
     let handles = vec![HandleKind::Portal, HandleKind::Attachment, HandleKind::Portal];
     let tree = vec![
         parcel_of(7, 2),
@@ -43,29 +41,38 @@ fn one_of_each() -> Vec<Message<Vec<HandleKind>>> {
         HandleKind::Portal,
         parcel_of(0, 0),
     ];
-    let portals = vec![descriptor(1), descriptor(2)];
     let relayed = vec![HandleKind::Relayed, HandleKind::Portal, HandleKind::Portal];
     let relayed_within =
         vec![HandleKind::Portal, parcel_of(1, 2), HandleKind::Relayed, HandleKind::Portal];
-    let attached = vec![HandleKind::Attachment; 2];
+    let portals = vec![descriptor(1), descriptor(2)];
     let parcel = |relayed, payload, portals| Message::Parcel {
-        link,
+        link: LinkId(1 << 63),
         sequence: 5,
         hops: 9,
         relayed,
         payload,
         portals,
     };
-    let key = RelayKey { from: node, to: NodeName(3), id: 9 };
+    let attached = vec![HandleKind::Attachment; 2];
     vec![
-        Message::Hello(hello()),
-        Message::Hello(Hello { relays_from: Some(7), ..hello() }),
         parcel(None, handles, portals.clone()),
         parcel(None, tree, portals.clone()),
         parcel(None, Vec::new(), Vec::new()),
         parcel(Some(u64::MAX), relayed, portals.clone()),
         parcel(Some(0), relayed_within, portals),
-        Message::Relay(Relay { from: node, to: NodeName(1), id: 3, handles: attached }),
+        Message::Relay(Relay { from: NodeName(77), to: NodeName(1), id: 3, handles: attached }),
+    ]
+}
+
+fn one_of_each() -> Vec<Message<Vec<HandleKind>>> {
+    let node = NodeName(77);
+    let link = LinkId(1 << 63);
+    let cause = |kind, node| RouteMessage::Disconnected(Cause { kind, node });
+    let key = RelayKey { from: node, to: NodeName(3), id: 9 };
+    let mut messages = of_each_handle();
+    messages.extend([
+        Message::Hello(hello()),
+        Message::Hello(Hello { relays_from: Some(7), ..hello() }),
         Message::Accept(Accept { key: KEY, link, secret: Secret(1) }),
         Message::Route(link, RouteMessage::Closed((1 << 62) - 1)),
         Message::Route(link, RouteMessage::Fin(3)),
@@ -109,7 +116,8 @@ fn one_of_each() -> Vec<Message<Vec<HandleKind>>> {
             memory: Some(Provided { memory: MemoryId(0), size: 0 }),
         }),
         Message::Network(NetworkMessage::PassIntroduced { from: NodeName(2), node }),
-    ]
+    ]);
+    messages
 }
 
 fn bytes(message: &Message<Vec<HandleKind>>) -> Vec<u8> {
