@@ -220,6 +220,18 @@ fn there_and_back() -> Vec<Step> {
 }
 
 #[test]
+fn a_portal_that_leaves_in_the_step_that_closes_its_peer() {
+    // A merge passes p30 on to node 1, with a parcel that it has not read, and drops p31, its peer.
+    let deliver = |side| Step::Deliver { conn: to_broker(1), side };
+    let open = |first| Step::Open { node: 0, first };
+    let put = |via, moved| Step::Put { via, size: 0, moved };
+    let mut steps = vec![connect(1, 0), deliver(0), deliver(1), open(10), open(20), open(30)];
+    steps.extend([put(31, vec![]), put(11, vec![30]), Step::Close { ep: 11 }, put(21, vec![31])]);
+    steps.extend([put(0, vec![21]), Step::Merge { a: 10, b: 20 }]);
+    plays(2, &steps);
+}
+
+#[test]
 fn a_portal_that_chases_itself() {
     let mut steps = there_and_back();
     steps.push(Step::Put { via: 10, size: 0, moved: vec![11] });
