@@ -5,7 +5,7 @@ use ipcz_tests::sim::explore::{PLOTS, explore};
 use ipcz_tests::sim::run::{replay, run_seed, shrink};
 use ipcz_tests::sim::schedule::{Profile, Wanted};
 use ipcz_tests::sim::script::Stage;
-use ipcz_tests::sim::{ConnId, Handle, Load, Step, Tag, World};
+use ipcz_tests::sim::{ConnId, Step, Tag, World};
 
 /// The shortest traces that break wrong rules of the protocol, with the rule.
 const TRACES: [(&str, &str); 14] = [
@@ -170,8 +170,7 @@ fn a_parcel_on_the_link_of_a_portal_in_it() {
     for link in [LinkId(5000), LinkId(1 << 63 | 5000)] {
         let secret = Secret(7);
         let portal = Descriptor { link, secret, next_in: 1, next_out: 0, owner: true };
-        let payload =
-            Tag { from: u32::MAX, number: 0, size: 0, load: Load::Plain, handle: Handle::None };
+        let payload = Tag { from: u32::MAX, ..Tag::default() };
         let parcel = Message::Parcel {
             link,
             sequence: 1,

@@ -43,7 +43,6 @@ fn one_of_each() -> Vec<Message<Vec<HandleKind>>> {
         payload,
         portals,
     };
-    let key = RelayKey { from: node, to: NodeName(3), id: 9 };
     vec![
         Message::Hello(hello()),
         Message::Hello(Hello { relays_from: Some(7), ..hello() }),
@@ -61,8 +60,19 @@ fn one_of_each() -> Vec<Message<Vec<HandleKind>>> {
         Message::Route(link, RouteMessage::Answer(Probe { token: Secret(13), hops: 4 })),
         Message::Route(link, cause(CauseKind::NodeLost, Some(node))),
         Message::Route(link, cause(CauseKind::RouteBroken, None)),
+        Message::Route(link, cause(CauseKind::NotRelayed, Some(node))),
         Message::Route(link, cause(CauseKind::Unsendable, Some(node))),
         Message::Network(NetworkMessage::Goodbye(CauseKind::Rejected)),
+    ]
+    .into_iter()
+    .chain(one_of_each_about_the_network())
+    .collect()
+}
+
+fn one_of_each_about_the_network() -> Vec<Message<Vec<HandleKind>>> {
+    let node = NodeName(77);
+    let key = RelayKey { from: node, to: NodeName(3), id: 9 };
+    vec![
         Message::Network(NetworkMessage::RequestIntroduction(node)),
         Message::Network(NetworkMessage::Introduce { node, transport: TransportId(0) }),
         Message::Network(NetworkMessage::Introduced(node)),
@@ -86,7 +96,6 @@ fn one_of_each() -> Vec<Message<Vec<HandleKind>>> {
         Message::Network(NetworkMessage::RelaysLostHeard),
         Message::Network(NetworkMessage::Seek { node, seeker: NodeName(1) }),
         Message::Network(NetworkMessage::Sought { node, seeker: NodeName(1), found: true }),
-        Message::Route(link, cause(CauseKind::NotRelayed, Some(node))),
         Message::Network(NetworkMessage::RequestMemory { id: 3, size: 1 << 40, hops: 2 }),
         Message::Network(NetworkMessage::ProvideMemory { id: 3, memory: None }),
         Message::Network(NetworkMessage::ProvideMemory {
