@@ -38,6 +38,8 @@ mod sync;
 
 #[cfg(all(test, loom))]
 mod models;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 pub use mapping::{Mapping, OutOfBounds};
 pub use region::{Region, RegionError};
