@@ -97,9 +97,7 @@ fn nothing_shows_before_it_is_published() {
 #[test]
 fn a_slot_that_is_dropped_leaves_nothing() {
     let (_, mut writer, mut reader) = ring();
-    let mut slot = writer.reserve(8).unwrap();
-    slot.put(b"gone").unwrap();
-    drop(slot);
+    writer.reserve(8).unwrap().put(b"gone").unwrap();
     let mut slot = writer.reserve(20).unwrap();
     slot.put(b"her").unwrap();
     slot.put(b"e").unwrap();
