@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ipcz::driver::inproc::InProcDriver;
 use ipcz::driver::{Attachment, Driver, Frame, Transport, TransportClosed, TransportHandler};
+use ipcz::shm::Region;
 use ipcz::{
     ConnectOptions, Connection, Disconnect, DisconnectKind, Handle, Node, OsHandle, Parcel, Portal,
     Relation,
@@ -179,11 +180,51 @@ fn malformed() -> Vec<(&'static str, Frame)> {
     ]
 }
 
+/// A frame that is about memory or relayed handles.
+fn sandbox_frame(tag: u8, fields: &[&[u8]], attachments: Vec<Attachment>) -> Frame {
+    let head = [&[tag], fields.concat().as_slice()].concat();
+    Frame { head, attachments, ..Frame::default() }
+}
+
+/// Whatever a client may not say of memory and of handles that brokers pass on.
+fn malformed_in_sandboxes() -> Vec<(&'static str, Frame)> {
+    let (id, size) = (1_u64.to_le_bytes(), 4096_u64.to_le_bytes());
+    let region = || Attachment::Region(Region::new(4096).unwrap());
+    let transport = || Attachment::Transport(InProcDriver::new().create_transports().unwrap().0);
+    let relay = |attachments| {
+        let names = [1_u128.to_le_bytes(), 2_u128.to_le_bytes()].concat();
+        sandbox_frame(0x04, &[&names, &id, &[1, 0]], attachments)
+    };
+    let relayed = [&[1, 0, 0, 0, 3], id.as_slice()].concat();
+    let within = [&[2, 0, 0, 0, 2, 0, 0, 0, 0, 1, 0, 3], id.as_slice()].concat();
+    vec![
+        ("a request to who is no delegate", sandbox_frame(0x2d, &[&id, &size, &[0, 0]], vec![])),
+        ("memory that is missing", sandbox_frame(0x2e, &[&id, &[1]], vec![])),
+        ("a handle in the place of memory", sandbox_frame(0x2e, &[&id, &[1]], vec![handle()])),
+        ("memory that nobody asked for", sandbox_frame(0x2e, &[&id, &[1]], vec![region()])),
+        (
+            "memory where there is said to be none",
+            sandbox_frame(0x2e, &[&id, &[0]], vec![region()]),
+        ),
+        ("a relay without its handle", relay(vec![])),
+        ("a relay with one too many", relay(vec![handle(), handle()])),
+        ("a relay of a transport", relay(vec![transport()])),
+        ("a relay with a body", Frame { body: b"x".to_vec(), ..relay(vec![handle()]) }),
+        ("a relay in another node's name", relay(vec![handle()])),
+        ("a relayed handle of a node that relays none", head_only(parcel(0, 0, &relayed))),
+        ("a relayed handle in a parcel in one", head_only(parcel(0, 0, &within))),
+        ("a relayed handle that says not by which", head_only(parcel(0, 0, &relayed[..5]))),
+        ("an answer that was not asked for", head_only(vec![0x33])),
+    ]
+}
+
 #[test]
 fn what_is_malformed_costs_the_sender_its_connection_and_is_named() {
     let broker = broker();
     let honest = Honest::client_of(&broker);
-    for (name, (what, frame)) in (100_u128..).zip(malformed()) {
+    for (name, (what, frame)) in
+        (100_u128..).zip(malformed().into_iter().chain(malformed_in_sandboxes()))
+    {
         let (raw, connection) = Raw::client_of(&broker);
         raw.say(nodes::hello(name));
         assert_eq!(connection.peer_name().map(|name| name.0), Some(name), "{what}");

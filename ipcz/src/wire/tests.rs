@@ -31,8 +31,34 @@ fn parcel_of(num_bytes: u32, handles: u16) -> HandleKind {
     HandleKind::Parcel { num_bytes, handles }
 }
 
-/// Parcels and what else has handles.
-fn of_each_handle() -> Vec<Message<Vec<HandleKind>>> {
+fn one_of_each() -> Vec<Message<Vec<HandleKind>>> {
+    let node = NodeName(77);
+    let link = LinkId(1 << 63);
+    let cause = |kind, node| RouteMessage::Disconnected(Cause { kind, node });
+    vec![
+        Message::Hello(hello()),
+        Message::Hello(Hello { relays_from: Some(7), ..hello() }),
+        Message::Accept(Accept { key: KEY, link, secret: Secret(1) }),
+        Message::Route(link, RouteMessage::Closed((1 << 62) - 1)),
+        Message::Route(link, RouteMessage::Fin(3)),
+        Message::Route(link, RouteMessage::Yield),
+        Message::Route(link, RouteMessage::Grant),
+        Message::Route(link, RouteMessage::BypassMe(KEY)),
+        Message::Route(link, RouteMessage::Probe(Probe { token: Secret(12), hops: 3 })),
+        Message::Route(link, RouteMessage::Answer(Probe { token: Secret(13), hops: 4 })),
+        Message::Route(link, cause(CauseKind::NodeLost, Some(node))),
+        Message::Route(link, cause(CauseKind::RouteBroken, None)),
+        Message::Route(link, cause(CauseKind::NotRelayed, Some(node))),
+        Message::Route(link, cause(CauseKind::Unsendable, Some(node))),
+        Message::Network(NetworkMessage::Goodbye(CauseKind::Rejected)),
+    ]
+    .into_iter()
+    .chain(one_of_each_with_handles())
+    .chain(one_of_each_about_the_network())
+    .collect()
+}
+
+fn one_of_each_with_handles() -> Vec<Message<Vec<HandleKind>>> {
     let handles = vec![HandleKind::Portal, HandleKind::Attachment, HandleKind::Portal];
     let tree = vec![
         parcel_of(7, 2),
@@ -64,27 +90,10 @@ fn of_each_handle() -> Vec<Message<Vec<HandleKind>>> {
     ]
 }
 
-fn one_of_each() -> Vec<Message<Vec<HandleKind>>> {
+fn one_of_each_about_the_network() -> Vec<Message<Vec<HandleKind>>> {
     let node = NodeName(77);
-    let link = LinkId(1 << 63);
-    let cause = |kind, node| RouteMessage::Disconnected(Cause { kind, node });
     let key = RelayKey { from: node, to: NodeName(3), id: 9 };
-    let mut messages = of_each_handle();
-    messages.extend([
-        Message::Hello(hello()),
-        Message::Hello(Hello { relays_from: Some(7), ..hello() }),
-        Message::Accept(Accept { key: KEY, link, secret: Secret(1) }),
-        Message::Route(link, RouteMessage::Closed((1 << 62) - 1)),
-        Message::Route(link, RouteMessage::Fin(3)),
-        Message::Route(link, RouteMessage::Yield),
-        Message::Route(link, RouteMessage::Grant),
-        Message::Route(link, RouteMessage::BypassMe(KEY)),
-        Message::Route(link, RouteMessage::Probe(Probe { token: Secret(12), hops: 3 })),
-        Message::Route(link, RouteMessage::Answer(Probe { token: Secret(13), hops: 4 })),
-        Message::Route(link, cause(CauseKind::NodeLost, Some(node))),
-        Message::Route(link, cause(CauseKind::RouteBroken, None)),
-        Message::Route(link, cause(CauseKind::Unsendable, Some(node))),
-        Message::Network(NetworkMessage::Goodbye(CauseKind::Rejected)),
+    vec![
         Message::Network(NetworkMessage::RequestIntroduction(node)),
         Message::Network(NetworkMessage::Introduce { node, transport: TransportId(0) }),
         Message::Network(NetworkMessage::Introduced(node)),
@@ -108,7 +117,6 @@ fn one_of_each() -> Vec<Message<Vec<HandleKind>>> {
         Message::Network(NetworkMessage::RelaysLostHeard),
         Message::Network(NetworkMessage::Seek { node, seeker: NodeName(1) }),
         Message::Network(NetworkMessage::Sought { node, seeker: NodeName(1), found: true }),
-        Message::Route(link, cause(CauseKind::NotRelayed, Some(node))),
         Message::Network(NetworkMessage::RequestMemory { id: 3, size: 1 << 40, hops: 2 }),
         Message::Network(NetworkMessage::ProvideMemory { id: 3, memory: None }),
         Message::Network(NetworkMessage::ProvideMemory {
@@ -116,8 +124,7 @@ fn one_of_each() -> Vec<Message<Vec<HandleKind>>> {
             memory: Some(Provided { memory: MemoryId(0), size: 0 }),
         }),
         Message::Network(NetworkMessage::PassIntroduced { from: NodeName(2), node }),
-    ]);
-    messages
+    ]
 }
 
 fn bytes(message: &Message<Vec<HandleKind>>) -> Vec<u8> {
