@@ -37,10 +37,10 @@ pub enum DisconnectKind {
     WrongRole,
     /// These two nodes are connected already, or are one and the same.
     AlreadyConnected,
-    /// A parcel that was put on this route held an object that cannot leave its
+    /// A parcel that was put on this route held an [`Object`](crate::Object) that cannot leave its
     /// node, and the route led to another one.
     Unsendable,
-    /// A node on the way sent a parcel that was rejected, and was cut off.
+    /// A node on the way sent a parcel that was [rejected](crate::Parcel::reject), and was cut off.
     Rejected,
     /// A parcel held handles that a broker had to pass on, and they could not be: the broker is gone,
     /// or knows one of the two nodes no more. The node is the one that sent the parcel.
@@ -149,7 +149,15 @@ pub enum PutErrorKind {
         /// Its place in the parcel's list of handles.
         index: usize,
     },
-    /// The parcel has more handles than the 4096 that one may have.
+    /// Handle number `index` is, or holds, an [`Object`](crate::Object) without a serializer, and the
+    /// portal's peer is on another node.
+    CannotLeave {
+        /// Its place in the parcel's list of handles.
+        index: usize,
+    },
+    /// Parcels and objects in the parcel are more than 16 deep.
+    TooDeep,
+    /// The parcel has more handles than the 4096 that one may have, with those of the parcels in it.
     TooManyHandles,
     /// The parcel holds OS handles or shared memory, which this node sends by way of its broker
     /// alone ([`NodeOptions::with_relayed_handles`](crate::NodeOptions::with_relayed_handles)), and it
@@ -196,6 +204,11 @@ impl fmt::Display for PutErrorKind {
             Self::OwnRoute { index } => {
                 write!(f, "handle {index} is an end of the route that it would travel along")
             }
+            Self::CannotLeave { index } => write!(
+                f,
+                "handle {index} is an object without a serializer; it cannot leave this node"
+            ),
+            Self::TooDeep => f.write_str("more than 16 levels of parcels in parcels"),
             Self::TooManyHandles => f.write_str("more than 4096 handles; send several parcels"),
             Self::TooLarge => f.write_str("more than 256 MiB of data; send several parcels"),
         }
@@ -214,6 +227,25 @@ impl std::error::Error for PutError {
             PutErrorKind::Disconnected(why) => Some(why),
             _ => None,
         }
+    }
+}
+
+/// A parcel was not rejected, because it came from no other node. It is here as it was.
+#[derive(Debug, thiserror::Error)]
+#[error("the parcel came from this node: there is nobody else to reject it from")]
+pub struct RejectError {
+    parcel: Parcel,
+}
+
+impl RejectError {
+    pub(crate) fn new(parcel: Parcel) -> Self {
+        Self { parcel }
+    }
+
+    /// Gives the parcel back, with its handles.
+    #[must_use]
+    pub fn into_parcel(self) -> Parcel {
+        self.parcel
     }
 }
 

@@ -15,7 +15,7 @@ use ipcz_core::{GetRefused, PortalId, PutRefused, TrapRefused};
 use crate::error::{Disconnect, PutError, PutErrorKind, TryRecvError};
 use crate::parcel::Apart;
 use crate::recv::{Recv, wait_conditions};
-use crate::shell::{Contents, Guard, Notice, Parker, Shared, Slot, Watcher};
+use crate::shell::{Contents, Guard, Notice, Parker, Shared, Watcher};
 use crate::transaction::{GetTransaction, PutTransaction};
 use crate::trap::{Conditions, GONE, Satisfied, Status, TrapEvent};
 use crate::{Node, Parcel, Route, wire};
@@ -123,27 +123,32 @@ impl Portal {
     pub fn put(&self, parcel: impl Into<Parcel>) -> Result<(), PutError> {
         let parcel = parcel.into();
         match parcel.is_plain() {
-            true => self.put_plain(parcel.into_bytes()),
+            true => self.put_plain(parcel),
             false => self.put_with_handles(parcel),
         }
     }
 
-    fn put_plain(&self, data: Vec<u8>) -> Result<(), PutError> {
-        if data.len() > wire::MAX_PAYLOAD {
-            return Err(PutError::new(PutErrorKind::TooLarge, Parcel::new(data)));
+    fn put_plain(&self, parcel: Parcel) -> Result<(), PutError> {
+        if parcel.bytes().len() > wire::MAX_PAYLOAD {
+            return Err(PutError::new(PutErrorKind::TooLarge, parcel));
         }
+        let (data, origin) = parcel.into_plain();
         let parcel = ipcz_core::Parcel::new(Contents::plain(data), Vec::new());
         #[allow(clippy::result_large_err, reason = "the parcel comes back as it was, in place")]
         let put = self.shared().step(|state| state.engine.put(self.id(), parcel));
-        put.map_err(|(refused, parcel)| self.put_error(refused, parcel, Vec::new()))
+        put.map_err(|(refused, parcel)| {
+            let contents = parcel.payload;
+            self.put_error(refused, Apart { contents, portals: Vec::new(), origin })
+        })
     }
 
     fn put_with_handles(&self, parcel: Parcel) -> Result<(), PutError> {
         let apart = Apart::take(parcel);
+        let apart = apart.map_err(|(kind, parcel)| PutError::new(kind, parcel))?;
         if let Err(kind) = self.check(&apart) {
             return Err(PutError::new(kind, apart.put_together()));
         }
-        let Apart { contents, portals } = apart;
+        let Apart { contents, portals, origin } = apart;
         let ids = portals.iter().map(Self::id).collect();
         let parcel = ipcz_core::Parcel::new(contents, ids);
         #[allow(clippy::result_large_err, reason = "the parcel comes back as it was, in place")]
@@ -153,31 +158,21 @@ impl Portal {
                 portals.into_iter().for_each(Self::forget);
                 Ok(())
             }
-            Err((refused, parcel)) => Err(self.put_error(refused, parcel, portals)),
+            Err((refused, parcel)) => {
+                let contents = parcel.payload;
+                Err(self.put_error(refused, Apart { contents, portals, origin }))
+            }
         }
     }
 
     #[cold]
-    fn put_error(
-        &self,
-        refused: PutRefused,
-        parcel: ipcz_core::Parcel<Contents>,
-        portals: Vec<Self>,
-    ) -> PutError {
-        let apart = Apart { contents: parcel.payload, portals };
+    fn put_error(&self, refused: PutRefused, apart: Apart) -> PutError {
         let kind = self.put_error_kind(refused, &apart);
         PutError::new(kind, apart.put_together())
     }
 
     fn check(&self, apart: &Apart) -> Result<(), PutErrorKind> {
-        if apart.contents.data.len() > wire::MAX_PAYLOAD {
-            return Err(PutErrorKind::TooLarge);
-        }
-        if apart.contents.slots.len() > wire::MAX_HANDLES {
-            return Err(PutErrorKind::TooManyHandles);
-        }
-        let is_empty = |slot: &Slot| matches!(slot, Slot::Os(handle) if handle.is_empty());
-        if let Some(index) = apart.contents.slots.iter().position(is_empty) {
+        if let Some(index) = apart.find_empty() {
             return Err(PutErrorKind::EmptyHandle { index });
         }
         let foreign =
@@ -389,7 +384,10 @@ impl Portal {
             }
             PutRefused::TooManyPortals => PutErrorKind::TooManyHandles,
             PutRefused::NoRelay => PutErrorKind::NoRelay,
-            PutRefused::TooLarge | PutRefused::CannotLeave => PutErrorKind::TooLarge,
+            PutRefused::TooLarge => PutErrorKind::TooLarge,
+            PutRefused::CannotLeave => {
+                PutErrorKind::CannotLeave { index: apart.contents.find_fixed().unwrap_or_default() }
+            }
         }
     }
 
@@ -416,7 +414,7 @@ impl Portal {
     #[inline]
     pub(crate) fn receive(&self, parcel: ipcz_core::Parcel<Contents>) -> Parcel {
         match parcel.portals.is_empty() && parcel.payload.slots.is_empty() {
-            true => Parcel::new(parcel.payload.data),
+            true => Parcel::plain(parcel.payload.data, parcel.payload.origin),
             false => self.receive_handles(parcel),
         }
     }
@@ -425,6 +423,8 @@ impl Portal {
     fn receive_handles(&self, parcel: ipcz_core::Parcel<Contents>) -> Parcel {
         let ids = parcel.portals.into_iter();
         let portals = ids.map(|id| Self::new(Arc::clone(&self.guard), id)).collect();
-        Apart { contents: parcel.payload, portals }.put_together()
+        let mut contents = parcel.payload;
+        let origin = contents.origin.take();
+        Apart { contents, portals, origin }.put_together()
     }
 }

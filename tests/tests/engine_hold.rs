@@ -37,6 +37,7 @@ impl Payload for Thing {
     }
 }
 
+type HandedOut = (Ticket, Parcel<Thing>);
 type Answer = Result<Parcel<Thing>, Parcel<Thing>>;
 
 /// A broker named 5, and a client named 7 that the test plays.
@@ -45,6 +46,8 @@ struct Bench {
     peer: PeerId,
     /// Portals whose peers are at the client, on links 0 to 2.
     there: Vec<PortalId>,
+    /// What came back to be dropped.
+    discarded: Vec<Thing>,
 }
 
 impl Bench {
@@ -52,7 +55,7 @@ impl Bench {
         let mut engine = Engine::new(config(5, true));
         let (peer, there) = engine.connect(Relation::Client, 3).unwrap();
         while engine.poll_effect().is_some() {}
-        Self { engine, peer, there }
+        Self { engine, peer, there, discarded: Vec::new() }
     }
 
     fn new() -> Self {
@@ -72,12 +75,13 @@ impl Bench {
     }
 
     /// What the engine sent, and what it wants made ready.
-    fn asked(&mut self) -> (Vec<Message<Thing>>, Vec<(Ticket, Parcel<Thing>)>) {
+    fn asked(&mut self) -> (Vec<Message<Thing>>, Vec<HandedOut>) {
         let (mut sent, mut out) = (Vec::new(), Vec::new());
         while let Some(effect) = self.engine.poll_effect() {
             match effect {
                 Effect::Send { message, .. } => sent.push(message),
                 Effect::Serialize { ticket, parcel } => out.push((ticket, parcel)),
+                Effect::Discard(thing) => self.discarded.push(thing),
                 Effect::Disconnect { .. } | Effect::Connected(_) => {}
                 other => panic!("{other:?}"),
             }
@@ -86,7 +90,7 @@ impl Bench {
     }
 
     /// The one parcel that is to be made ready.
-    fn handed_out(&mut self) -> (Ticket, Parcel<Thing>) {
+    fn handed_out(&mut self) -> HandedOut {
         let (sent, mut out) = self.asked();
         assert_eq!((sent.len(), out.len()), (0, 1), "{sent:?}");
         out.remove(0)
@@ -359,6 +363,32 @@ fn what_cannot_pass_a_merge_cuts_both_sides() {
     bench.engine.audit().unwrap();
     assert_eq!(bench.engine.cause(near).map(|cause| cause.kind), Some(CauseKind::Unsendable));
     assert_eq!(bench.engine.counts().ends, 2);
+}
+
+#[test]
+fn what_nobody_takes_comes_back_to_be_dropped() {
+    let mut bench = Bench::new();
+    let (near, far) = bench.engine.open_portals();
+    for thing in [OBJECT, READY, FIXED] {
+        bench.engine.put(near, Parcel::new(thing, vec![])).unwrap();
+    }
+    bench.engine.close(far);
+    bench.asked();
+    assert_eq!(bench.discarded, [OBJECT, FIXED]);
+    // What cannot leave, what is refused, and what comes back too late.
+    let (near, far) = bench.engine.open_portals();
+    bench.engine.put(near, Parcel::new(FIXED, vec![])).unwrap();
+    bench.put(0, READY, vec![far]);
+    for via in [1, 2] {
+        bench.put(via, OBJECT, vec![]);
+    }
+    let (_, out) = bench.asked();
+    let [(refused, parcel), (late, other)] = <[_; 2]>::try_from(out).unwrap();
+    bench.answer(refused, Err(parcel));
+    bench.engine.handle_lost(bench.peer);
+    bench.answer(late, Err(other));
+    bench.asked();
+    assert_eq!(bench.discarded[2..], [FIXED, OBJECT, OBJECT]);
 }
 
 #[test]

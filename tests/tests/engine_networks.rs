@@ -486,3 +486,28 @@ fn brokers_that_are_connected_already() {
     assert_eq!(kinds, [CauseKind::AlreadyConnected; 2]);
     assert_eq!(net.peers(0), [1]);
 }
+
+#[test]
+fn an_offer_that_comes_after_the_loss_of_the_old_way_says_whose_loss() {
+    let mut net = Net::new(1, 3);
+    let [at_1, from_1] = net.client(0, 1);
+    let [at_2, from_2] = net.client(0, 2);
+    let (near, far) = net.engines[1].open_portals();
+    // The two meet first, by way of another route.
+    let (first, other) = net.engines[1].open_portals();
+    let other = net.pass((1, from_1), (0, at_1), other);
+    net.pass((0, at_2), (2, from_2), other);
+    assert_eq!(net.engines[1].route(first), Some(Route::Remote(NodeName(3))));
+
+    let far = net.pass((1, from_1), (0, at_1), far);
+    net.hold_back(2, 1);
+    let far = net.pass((0, at_2), (2, from_2), far);
+    net.lose(0, 1);
+    net.deliver_to(1);
+    net.let_go();
+    net.rest();
+    for (node, portal) in [(1, near), (2, far)] {
+        let cause = net.engines[node].cause(portal);
+        assert_eq!(cause.map(|cause| cause.kind), Some(CauseKind::NodeLost), "{node}: {cause:?}");
+    }
+}

@@ -13,8 +13,8 @@ use std::time::Duration;
 use ipcz::driver::Driver;
 use ipcz::driver::inproc::InProcDriver;
 use ipcz::{
-    ConnectOptions, Connection, DisconnectKind, ErrorKind, Handle, Node, NodeOptions, OsHandle,
-    Parcel, Portal, PutErrorKind, Relation, Route, SharedMemory,
+    ConnectOptions, Connection, DisconnectKind, ErrorKind, Handle, Node, NodeOptions, Object,
+    OsHandle, Parcel, Portal, PutErrorKind, Relation, Route, SharedMemory,
 };
 
 /// A client of a broker that is made with options of its own.
@@ -153,6 +153,65 @@ fn relayed_handles_arrive_with_their_parcels_in_order() {
         assert_eq!(byte, [round]);
         assert_eq!(portal.recv_blocking().unwrap().bytes(), [round]);
         assert_eq!(far.recv_blocking().unwrap().bytes(), [round + 100]);
+    }
+}
+
+fn memory_of(node: &Node, size: usize) -> Handle {
+    Handle::from(node.allocate_memory(size).wait().unwrap())
+}
+
+#[test]
+fn handles_are_relayed_from_within_parcels_and_from_what_objects_become() {
+    let broker = broker();
+    let (node, near, far, _connections) = related(&broker);
+    let (kept, sent) = node.open_portals();
+    let (memory, file) = (memory_of(&node, 2), pipe().0);
+    let object = Object::with_serializer(file, |file| {
+        Some(Parcel::with_handles("made", vec![sent.into(), file, memory]))
+    });
+    let inner = vec![memory_of(&node, 1), object.into(), memory_of(&node, 3)];
+    let inner = Parcel::with_handles("inner", inner);
+    near.put(Parcel::with_handles("outer", vec![inner.into(), memory_of(&node, 4)])).unwrap();
+    near.put("behind").unwrap();
+
+    let size = |parcel: &mut Parcel, index| parcel.take_memory(index).unwrap().len();
+    let mut outer = far.recv_blocking().unwrap();
+    assert_eq!((size(&mut outer, 1), outer.bytes()), (4, b"outer".as_slice()));
+    let mut inner = outer.take_parcel(0).unwrap();
+    assert_eq!(inner.bytes(), b"inner");
+    assert_eq!([size(&mut inner, 2), size(&mut inner, 0)], [3, 1]);
+    let mut made = inner.take_parcel(0).unwrap();
+    assert_eq!((size(&mut made, 2), made.bytes()), (2, b"made".as_slice()));
+    assert!(made.take_os_handle(1).is_some_and(|file| !file.is_empty()));
+    kept.put("hello").unwrap();
+    assert_eq!(made.take_portal(0).unwrap().recv_blocking().unwrap().bytes(), b"hello");
+    assert_eq!(far.recv_blocking().unwrap().bytes(), b"behind");
+
+    // Who is to blame is who sent the parcel, not the broker that passed on what was in it.
+    inner.reject("enough").unwrap();
+    let why = near.recv_blocking().unwrap_err();
+    assert_eq!((why.kind(), why.node()), (DisconnectKind::Rejected, Some(node.name())));
+}
+
+#[test]
+fn an_object_that_becomes_a_handle_needs_a_broker_like_any_handle() {
+    let broker = broker();
+    let (node, near, far, _connections) = related(&broker);
+    broker.shut_down(Duration::ZERO);
+    let inner = Parcel::with_handles("no", vec![pipe().0]);
+    let inside = near.put(Parcel::with_handles("", vec![inner.into()])).unwrap_err();
+    assert_eq!(inside.kind(), PutErrorKind::NoRelay);
+    let object = |handles| {
+        let object = Object::with_serializer((), |()| Some(Parcel::with_handles("made", handles)));
+        Parcel::with_handles("", vec![object.into()])
+    };
+    near.put(object(vec![])).unwrap();
+    assert_eq!(far.recv_blocking().unwrap().take_parcel(0).unwrap().bytes(), b"made");
+    // What the object will be is known only when the put has been taken.
+    near.put(object(vec![pipe().0])).unwrap();
+    for portal in [near, far] {
+        let why = portal.recv_blocking().unwrap_err();
+        assert_eq!((why.kind(), why.node()), (DisconnectKind::NotRelayed, Some(node.name())));
     }
 }
 

@@ -5,7 +5,7 @@ use ipcz_tests::sim::explore::{PLOTS, explore};
 use ipcz_tests::sim::run::{replay, run_seed, shrink};
 use ipcz_tests::sim::schedule::{Profile, Wanted};
 use ipcz_tests::sim::script::Stage;
-use ipcz_tests::sim::{ConnId, Handle, Load, Step, Tag, World};
+use ipcz_tests::sim::{ConnId, Step, Tag, World};
 
 /// The shortest traces that break wrong rules of the protocol, with the rule.
 const TRACES: [(&str, &str); 14] = [
@@ -170,8 +170,7 @@ fn a_parcel_on_the_link_of_a_portal_in_it() {
     for link in [LinkId(5000), LinkId(1 << 63 | 5000)] {
         let secret = Secret(7);
         let portal = Descriptor { link, secret, next_in: 1, next_out: 0, owner: true };
-        let payload =
-            Tag { from: u32::MAX, number: 0, size: 0, load: Load::Plain, handle: Handle::None };
+        let payload = Tag { from: u32::MAX, ..Tag::default() };
         let parcel = Message::Parcel {
             link,
             sequence: 1,
@@ -217,6 +216,18 @@ fn there_and_back() -> Vec<Step> {
     steps.extend([carry(1), deliver(0), Step::Get { at: 0 }]);
     steps.extend([carry(2), deliver(1), Step::Get { at: 3 }]);
     steps
+}
+
+#[test]
+fn a_portal_that_leaves_in_the_step_that_closes_its_peer() {
+    // A merge passes p30 on to node 1, with a parcel that it has not read, and drops p31, its peer.
+    let deliver = |side| Step::Deliver { conn: to_broker(1), side };
+    let open = |first| Step::Open { node: 0, first };
+    let put = |via, moved| Step::Put { via, size: 0, moved };
+    let mut steps = vec![connect(1, 0), deliver(0), deliver(1), open(10), open(20), open(30)];
+    steps.extend([put(31, vec![]), put(11, vec![30]), Step::Close { ep: 11 }, put(21, vec![31])]);
+    steps.extend([put(0, vec![21]), Step::Merge { a: 10, b: 20 }]);
+    plays(2, &steps);
 }
 
 #[test]

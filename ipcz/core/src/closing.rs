@@ -37,7 +37,7 @@ impl<P: Payload> Engine<P> {
         let unread = router.queue.take_all();
         let length = router.next_out;
         router.side_mut(Side::Inner).closed = Some(Count::new(length));
-        self.doomed.extend(unread.into_iter().flat_map(|(_, parcel)| parcel.portals));
+        unread.into_iter().for_each(|(_, parcel)| self.discard(parcel));
         if let Some(peer) = self.quiet_beside(id) {
             return self.close_beside(id, peer);
         }

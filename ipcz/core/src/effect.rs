@@ -24,6 +24,8 @@ pub enum Effect<P> {
         /// The parcel. It is the embedder's until it answers.
         parcel: Parcel<P>,
     },
+    /// This was in a parcel that nobody will take, and was not ready to leave the node: drop it.
+    Discard(P),
     /// Tell the owner of this trap that it fired.
     Fire {
         /// Whose trap.

@@ -122,7 +122,7 @@ impl<P: Payload> Engine<P> {
             let ticket = self.on_hold.push(end, sequence, out);
             self.effects.push_back(Effect::Serialize { ticket, parcel });
         } else {
-            self.doomed.extend(parcel.portals);
+            self.discard(parcel);
             self.refuse_to_leave(end);
         }
     }
@@ -138,7 +138,7 @@ impl<P: Payload> Engine<P> {
         let may_leave = answer.as_ref().is_ok_and(|parcel| self.may_leave(ticket.end, parcel));
         let (Ok(mut parcel) | Err(mut parcel)) = answer;
         match self.on_hold.find(ticket) {
-            None => self.doomed.extend(parcel.portals),
+            None => self.discard(parcel),
             Some(state) if may_leave => {
                 if let State::Out { portals, hops } = state {
                     parcel.hops = *hops;
@@ -149,7 +149,7 @@ impl<P: Payload> Engine<P> {
                 self.release(ticket.end);
             }
             Some(_) => {
-                self.doomed.extend(parcel.portals);
+                self.discard(parcel);
                 self.refuse_to_leave(ticket.end);
             }
         }

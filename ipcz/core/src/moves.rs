@@ -102,7 +102,7 @@ impl<P: Payload> Engine<P> {
         for (sequence, parcel) in parcels {
             match self.ends.get(end.0) {
                 Some(to) if !to.fin_sent => self.transmit_parcel(end, sequence, parcel),
-                _ => self.doomed.extend(parcel.portals),
+                _ => self.discard(parcel),
             }
         }
         if self.ends.get(end.0).is_none_or(|end| end.side == Side::Outer) {

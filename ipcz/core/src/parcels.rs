@@ -113,7 +113,7 @@ impl<P: Payload> Engine<P> {
                 self.transmit_parcel(end, sequence, parcel);
             }
             // Checked above: a terminal without a link is closed or broken.
-            None => self.doomed.extend(parcel.portals),
+            None => self.discard(parcel),
         }
         self.settle();
         Ok(())
@@ -212,7 +212,7 @@ impl<P: Payload> Engine<P> {
         parcel.hops = parcel.hops.saturating_add(1);
         let Some(from) = self.ends.get_mut(end.0) else {
             // The route was cut by what was to go before.
-            return self.doomed.extend(parcel.portals);
+            return self.discard(parcel);
         };
         from.sent += 1;
         if let Some(to) = from.twin() {
@@ -229,12 +229,12 @@ impl<P: Payload> Engine<P> {
         let from = &self.ends[end.0];
         let (peer, link) = (from.peer, from.link);
         if !self.takes(peer, &parcel.payload) {
-            self.doomed.extend(parcel.portals);
+            self.discard(parcel);
             let (router, _) = self.place(end);
             return self.break_here(router);
         }
         if !self.carries(peer, &parcel.payload) {
-            self.doomed.extend(parcel.portals);
+            self.discard(parcel);
             let (router, _) = self.place(end);
             let node = Some(self.config.name);
             return self.break_route(router, Cause { kind: CauseKind::NotRelayed, node });
@@ -308,18 +308,18 @@ impl<P: Payload> Engine<P> {
             let router = end.router?;
             Some((end, router))
         }) else {
-            self.doomed.extend(parcel.portals);
+            self.discard(parcel);
             return Ok(());
         };
         let waiting = || self.relays.num_waiting(end.peer, id);
         if end.fin_count.is_some_and(|count| end.received + waiting() >= count.get()) {
-            self.doomed.extend(parcel.portals);
+            self.discard(parcel);
             return Err(ProtocolViolation("a parcel after the last one of its link"));
         }
         end.received += 1;
         let towards = end.side.other();
         if parcel.hops == limits::MAX_HOPS {
-            self.doomed.extend(parcel.portals);
+            self.discard(parcel);
             self.break_here(router);
             return Ok(());
         }
@@ -341,7 +341,16 @@ impl<P: Payload> Engine<P> {
     ) {
         match self.routers.get(router.0).and_then(|router| router.side(towards).primary) {
             Some(end) if !self.ends[end.0].fin_sent => self.transmit_parcel(end, sequence, parcel),
-            _ => self.doomed.extend(parcel.portals),
+            _ => self.discard(parcel),
+        }
+    }
+
+    /// Closes the portals in a parcel that nobody will take. What the embedder has to drop goes back
+    /// to it.
+    pub(crate) fn discard(&mut self, parcel: Parcel<P>) {
+        self.doomed.extend(parcel.portals);
+        if !parcel.payload.is_ready() {
+            self.effects.push_back(Effect::Discard(parcel.payload));
         }
     }
 
@@ -349,7 +358,7 @@ impl<P: Payload> Engine<P> {
     pub(crate) fn enqueue(&mut self, id: RouterId, sequence: u64, parcel: Parcel<P>) {
         let router = &mut self.routers[id.0];
         if !router.is_open() {
-            self.doomed.extend(parcel.portals);
+            self.discard(parcel);
             return;
         }
         let beyond_end =
@@ -363,7 +372,7 @@ impl<P: Payload> Engine<P> {
             router.queue.insert(sequence, parcel, &mut self.spares).err()
         };
         if let Some(parcel) = refused {
-            self.doomed.extend(parcel.portals);
+            self.discard(parcel);
             self.break_here(id);
         } else if router.has_traps() {
             self.spring(id, true);

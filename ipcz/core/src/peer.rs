@@ -293,7 +293,7 @@ impl<P: Payload> Engine<P> {
         self.break_route(held, cause);
         if let Some(mut router) = self.routers.remove(held.0) {
             let unread = router.queue.take_all();
-            self.doomed.extend(unread.into_iter().flat_map(|(_, parcel)| parcel.portals));
+            unread.into_iter().for_each(|(_, parcel)| self.discard(parcel));
         }
     }
 

@@ -235,7 +235,7 @@ impl<P: Payload> Engine<P> {
         });
         let room = half.as_ref().is_some_and(|half| half.places.len() < limits::MAX_RELAYS);
         let Some(half) = half.filter(|_| fits && room && !ended) else {
-            self.doomed.extend(place.parcel.portals);
+            self.discard(place.parcel);
             return Err(ProtocolViolation("a relayed parcel out of turn, or one too many"));
         };
         half.last = Some(id);
@@ -243,7 +243,7 @@ impl<P: Payload> Engine<P> {
         half.handles = half.handles.split_off(&id);
         let handles = half.handles.remove(&id);
         match (place.end, handles) {
-            (None, _) => self.doomed.extend(place.parcel.portals),
+            (None, _) => self.discard(place.parcel),
             (Some(_), Some(handles)) => return self.complete(peer, place, handles),
             (Some(end), None) if has_broker && half.doubts == 0 => half.keep(id, end, place),
             (Some(_), None) => self.give_up(peer, place),
@@ -305,7 +305,7 @@ impl<P: Payload> Engine<P> {
 
     /// Cuts the route of a parcel that will not be whole.
     fn give_up(&mut self, peer: PeerId, place: Place<P>) {
-        self.doomed.extend(place.parcel.portals);
+        self.discard(place.parcel);
         let end = place.end.and_then(|end| self.ends.get(end.0));
         if let Some(router) = end.and_then(|end| end.router) {
             let node = self.peer_name(peer);

@@ -1,14 +1,18 @@
 //! What follows from a step: sorted under the lock, done outside it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ipcz_core::{AllocationId, Cause, CauseKind, Effect, Message, Pairing, PeerId, TrapEvent};
+use ipcz_core::{
+    AllocationId, Cause, CauseKind, Effect, Message, Pairing, Parcel, PeerId, Ticket, TrapEvent,
+};
 
 use super::allocation::{Outcome, Waiting};
 use super::callbacks::Callbacks;
 use super::link::{Link, Outgoing};
 use super::notices::Notice;
+use super::payload::Contents;
 use super::pump::{LINGER, LinkHandler, guarded};
 use super::state::{ConnectionState, Shared, State};
 use crate::driver::{Attachment, Transport};
@@ -24,6 +28,10 @@ pub(crate) struct Work {
     close: Vec<(Arc<Link>, Cause)>,
     notices: Vec<(Notice, TrapEvent)>,
     pairings: Vec<Pairing>,
+    /// Parcels that hold what has to become a parcel.
+    serialize: VecDeque<(Ticket, Parcel<Contents>)>,
+    /// Values of the application's that nobody will take.
+    discarded: Vec<Contents>,
     unwanted: Vec<Box<dyn Transport>>,
     unwanted_memory: Vec<Region>,
     /// Memory to make.
@@ -54,9 +62,8 @@ impl State {
                     }
                     (notice, _) => work.notices.extend(notice.map(|notice| (notice, event))),
                 },
-                Effect::Serialize { ticket, parcel } => {
-                    self.engine.handle_serialized(ticket, Err(parcel));
-                }
+                Effect::Serialize { ticket, parcel } => work.serialize.push_back((ticket, parcel)),
+                Effect::Discard(contents) => work.discarded.push(contents),
                 Effect::CreateTransports(pairing) => work.pairings.push(pairing),
                 Effect::Activate { peer, transport } => {
                     let Some(transport) = self.transports.remove(&transport) else { continue };
@@ -119,7 +126,21 @@ impl State {
 
 impl Shared {
     /// Does what a step left to do. Called under no lock.
-    pub(super) fn perform(self: &Arc<Self>, work: Work) {
+    pub(super) fn perform(self: &Arc<Self>, mut work: Work) {
+        let mut serialize = std::mem::take(&mut work.serialize);
+        self.perform_rest(work);
+        // Portals that leave with one parcel may bring unread ones that are to follow, without end.
+        while let Some((ticket, parcel)) = serialize.pop_front() {
+            let answer = self.serialize(parcel);
+            let (_, work) = self.begin_step(|state| state.engine.handle_serialized(ticket, answer));
+            if let Some(mut work) = work {
+                serialize.append(&mut work.serialize);
+                self.perform_rest(work);
+            }
+        }
+    }
+
+    fn perform_rest(self: &Arc<Self>, work: Work) {
         for link in work.activate {
             self.activate(&link);
         }
@@ -147,6 +168,9 @@ impl Shared {
         }
         if work.callbacks {
             self.wake_pump();
+        }
+        for contents in work.discarded {
+            guarded(|| drop(contents));
         }
     }
 

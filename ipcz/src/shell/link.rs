@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ipcz_core::{Message, PeerId};
+use ipcz_core::{Message, PeerId, ThinVec};
 
 use super::payload::{Contents, Slot};
 use crate::driver::{Attachment, Frame, Transport};
@@ -168,28 +168,41 @@ fn into_frame((mut message, carried): Outgoing) -> Frame {
     match &mut message {
         Message::Parcel { payload, .. } => {
             frame.body = std::mem::take(&mut payload.data);
-            kinds = attach(payload, &mut frame.attachments);
+            flatten(std::mem::take(&mut payload.slots), &mut frame, &mut kinds);
         }
-        Message::Relay(relay) => kinds = attach(&mut relay.handles, &mut frame.attachments),
+        Message::Relay(relay) => {
+            flatten(std::mem::take(&mut relay.handles.slots), &mut frame, &mut kinds);
+        }
         _ => frame.attachments.extend(carried),
     }
     frame.head = wire::encode(&message, &kinds);
     frame
 }
 
-/// Moves what a parcel holds beside its bytes into a frame. Gives what stood where.
-fn attach(contents: &mut Contents, attachments: &mut Vec<Attachment>) -> Vec<HandleKind> {
-    let slots = std::mem::take(&mut contents.slots).into_iter().map(|slot| match slot {
-        Slot::Portal => HandleKind::Portal,
-        Slot::Relayed => HandleKind::Relayed,
-        Slot::Os(handle) => {
-            attachments.push(Attachment::Handle(handle));
-            HandleKind::Attachment
-        }
-        Slot::Memory(region) => {
-            attachments.push(Attachment::Region(region));
-            HandleKind::Attachment
-        }
-    });
-    slots.collect()
+/// Moves what a parcel holds beside its bytes, with the parcels in it, into a frame. Lists what stood
+/// where. The engine lets no values through.
+fn flatten(slots: ThinVec<Slot>, frame: &mut Frame, kinds: &mut Vec<HandleKind>) {
+    for slot in slots {
+        kinds.push(match slot {
+            Slot::Portal => HandleKind::Portal,
+            Slot::Relayed => HandleKind::Relayed,
+            Slot::Os(handle) => {
+                frame.attachments.push(Attachment::Handle(handle));
+                HandleKind::Attachment
+            }
+            Slot::Memory(region) => {
+                frame.attachments.push(Attachment::Region(region));
+                HandleKind::Attachment
+            }
+            Slot::Object(_) => HandleKind::Parcel { num_bytes: 0, handles: 0 },
+            Slot::Parcel(contents) => {
+                let Contents { data, slots, .. } = *contents;
+                let (num_bytes, handles) = (data.len() as u32, slots.len() as u16);
+                kinds.push(HandleKind::Parcel { num_bytes, handles });
+                frame.body.extend(data);
+                flatten(slots, frame, kinds);
+                continue;
+            }
+        });
+    }
 }

@@ -27,13 +27,16 @@
 //! grow and are used again: `tests/tests/allocations.rs` counts. Of the time of a put and a get between
 //! portals of one node, the two locks, taken and released, are the largest part; then come the
 //! parcel's bytes, which the application allocates and frees. What a put touches that other portals do
-//! not is said in the engine's `parcels` and `beside`.
+//! not is said in the engine's `parcels` and `beside`. A parcel that holds objects of the application's
+//! needs a second step to reach another node (`serialize`).
 //!
 //! # Whose code runs where
 //! Wakers run at the end of whatever step they were waiting for, on its thread: the pump's, or that
 //! of a put. Callbacks of traps run on the pump's thread alone. Either may use the node, drop its
 //! last handle or shut it down; either may panic: the panic hook reports that, and the node goes on,
-//! since what else the step had to do is what others wait for. A defect of this crate that
+//! since what else the step had to do is what others wait for. Serializers of objects, and the
+//! destructors of those that nobody takes, run at the end of the step that made them necessary, and
+//! may do the same. A defect of this crate that
 //! a peer's message brings to light as a panic costs that peer its connection.
 
 mod allocation;
@@ -41,13 +44,16 @@ mod callbacks;
 mod carry;
 mod link;
 mod notices;
+mod origin;
 mod payload;
 mod pump;
+mod serialize;
 mod state;
 mod wait;
 
 pub(crate) use allocation::{Allocating, Failure};
 pub(crate) use notices::{Notice, Watcher};
-pub(crate) use payload::{Contents, Slot};
+pub(crate) use origin::Origin;
+pub(crate) use payload::{AnyValue, Contents, Loose, Slot, Value};
 pub(crate) use state::{ConnectionState, Guard, Shared};
 pub(crate) use wait::{Parker, block_on};

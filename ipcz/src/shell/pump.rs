@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use ipcz_core::{Message, NetworkMessage, PeerId, ProtocolViolation, Provided, Relay};
 
 use super::link::Link;
+use super::origin::Origin;
 use super::payload::{Contents, Slot};
 use super::state::{Shared, State};
 use crate::driver::{Attachment, Frame, Pump, TransportClosed, TransportHandler};
@@ -114,11 +115,22 @@ impl Shared {
 pub(super) struct LinkHandler {
     shared: Arc<Shared>,
     link: Arc<Link>,
+    /// What parcels from there remember.
+    origin: Arc<Origin>,
 }
 
 impl LinkHandler {
     pub(super) fn new(shared: Arc<Shared>, link: Arc<Link>) -> Self {
-        Self { shared, link }
+        let origin = Arc::new(Origin::new(&shared, &link));
+        Self { shared, link, origin }
+    }
+
+    fn message_of(&self, frame: Frame) -> Incoming {
+        let mut message = into_message(frame);
+        if let Ok((Message::Parcel { payload, .. }, _)) = &mut message {
+            payload.origin = Some(Arc::clone(&self.origin));
+        }
+        message
     }
 
     fn peer(&self) -> PeerId {
@@ -133,7 +145,7 @@ impl TransportHandler for LinkHandler {
     /// connection, and no other peer anything.
     fn on_frames(&self, frames: &mut Vec<Frame>) {
         let took = catch_unwind(AssertUnwindSafe(|| {
-            let messages: Vec<_> = frames.drain(..).map(into_message).collect();
+            let messages: Vec<_> = frames.drain(..).map(|frame| self.message_of(frame)).collect();
             self.shared.step(|state| {
                 for message in messages {
                     state.take_message(self.peer(), message);
@@ -232,23 +244,56 @@ fn into_message(frame: Frame) -> Incoming {
     }
 }
 
+/// Makes the contents of what arrived. The list of kinds is a whole tree: decoding has seen to that.
 fn contents(
-    data: Vec<u8>,
+    mut data: Vec<u8>,
     kinds: &[HandleKind],
     attachments: &mut impl Iterator<Item = Attachment>,
 ) -> Result<Contents, ProtocolViolation> {
     if data.len() > wire::MAX_PAYLOAD {
         return Err(ProtocolViolation("a payload that is too large"));
     }
-    let slots = kinds.iter().map(|kind| match kind {
-        HandleKind::Portal => Ok(Slot::Portal),
-        HandleKind::Relayed => Ok(Slot::Relayed),
-        HandleKind::Attachment => match attachments.next() {
-            Some(Attachment::Handle(handle)) => Ok(Slot::Os(handle)),
-            Some(Attachment::Region(region)) => Ok(Slot::Memory(region)),
-            _ => Err(ProtocolViolation("a handle that is missing or of another kind")),
-        },
+    let within = kinds.iter().map(|kind| match kind {
+        HandleKind::Parcel { num_bytes, .. } => u64::from(*num_bytes),
+        HandleKind::Portal | HandleKind::Attachment | HandleKind::Relayed => 0,
     });
-    let slots = slots.collect::<Result<_, _>>()?;
-    Ok(Contents { num_bytes: data.len(), data, slots })
+    let own = (data.len() as u64).checked_sub(within.sum());
+    let own = own.ok_or(ProtocolViolation("parcels with more data than there is"))?;
+    let within = match own as usize {
+        0 => std::mem::take(&mut data),
+        own => data.split_off(own),
+    };
+    let mut kinds = kinds.iter();
+    let count = kinds.len();
+    let slots = slots(count, &mut kinds, &mut within.as_slice(), attachments)?;
+    Ok(Contents::new(data, slots))
+}
+
+/// Makes the slots of one parcel: `count` of them, or as many as there are.
+fn slots(
+    count: usize,
+    kinds: &mut std::slice::Iter<'_, HandleKind>,
+    data: &mut &[u8],
+    attachments: &mut impl Iterator<Item = Attachment>,
+) -> Result<Vec<Slot>, ProtocolViolation> {
+    let mut made = Vec::with_capacity(count.min(kinds.len()));
+    while made.len() < count
+        && let Some(kind) = kinds.next()
+    {
+        made.push(match kind {
+            HandleKind::Portal => Slot::Portal,
+            HandleKind::Relayed => Slot::Relayed,
+            HandleKind::Attachment => match attachments.next() {
+                Some(Attachment::Handle(handle)) => Slot::Os(handle),
+                Some(Attachment::Region(region)) => Slot::Memory(region),
+                _ => return Err(ProtocolViolation("a handle that is missing or of another kind")),
+            },
+            HandleKind::Parcel { num_bytes, handles } => {
+                let own = data.split_off(..*num_bytes as usize).unwrap_or_default().to_vec();
+                let within = slots((*handles).into(), kinds, data, attachments)?;
+                Slot::Parcel(Box::new(Contents::new(own, within)))
+            }
+        });
+    }
+    Ok(made)
 }

@@ -141,12 +141,24 @@ impl Shared {
     }
 
     /// Does what follows from a step.
-    fn follow_up(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+    fn follow_up(self: &Arc<Self>, state: MutexGuard<'_, State>) {
+        let work = self.collect(state);
+        self.perform(work);
+    }
+
+    /// The part of a step that happens under the lock. Gives what follows from it, if anything does.
+    pub(super) fn begin_step<R>(&self, input: impl FnOnce(&mut State) -> R) -> (R, Option<Work>) {
+        let mut state = lock(&self.state);
+        let result = input(&mut state);
+        let work = state.engine.has_effects().then(|| self.collect(state));
+        (result, work)
+    }
+
+    fn collect(&self, mut state: MutexGuard<'_, State>) -> Work {
         let mut work = Work::default();
         let callbacks = self.driver.pump().map(|_| &self.callbacks);
         state.collect(&mut work, callbacks);
-        drop(state);
-        self.perform(work);
+        work
     }
 
     /// A transport that was activated, or was to be, is closed.

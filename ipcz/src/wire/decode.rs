@@ -8,7 +8,7 @@ use ipcz_core::{
 
 use super::{
     HELLO_IS_BROKER, HELLO_RELAYS_HANDLES, HELLO_WANTS_BROKER, HELLO_WANTS_MEMORY, HandleKind,
-    MAX_HANDLES, tag,
+    MAX_DEPTH, MAX_HANDLES, tag,
 };
 
 type Decoded<T> = Result<T, ProtocolViolation>;
@@ -22,6 +22,27 @@ pub(crate) fn decode(head: &[u8]) -> Decoded<Message<Vec<HandleKind>>> {
     let mut input = Reader(head);
     let message = input.message()?;
     if input.0.is_empty() { Ok(message) } else { Err(ProtocolViolation("bytes behind a message")) }
+}
+
+/// Refuses lists of kinds in which a parcel claims more than follows it, or that are too deep.
+fn check_tree(kinds: &[HandleKind]) -> Decoded<()> {
+    // How many handles are still to come in each parcel that has begun.
+    let mut open: Vec<u16> = Vec::new();
+    for kind in kinds {
+        if let Some(left) = open.last_mut() {
+            *left -= 1;
+        }
+        if let HandleKind::Parcel { handles, .. } = kind {
+            open.push(*handles);
+            if open.len() > MAX_DEPTH {
+                return Err(ProtocolViolation("parcels too deep in parcels"));
+            }
+        }
+        while open.last() == Some(&0) {
+            open.pop();
+        }
+    }
+    if open.is_empty() { Ok(()) } else { Err(ProtocolViolation("handles that are missing")) }
 }
 
 struct Reader<'a>(&'a [u8]);
@@ -169,10 +190,12 @@ impl Reader<'_> {
         let kinds = (0..count).map(|_| match self.u8()? {
             0 => Ok(HandleKind::Portal),
             1 => Ok(HandleKind::Attachment),
-            2 => Ok(HandleKind::Relayed),
+            2 => Ok(HandleKind::Parcel { num_bytes: self.u32()?, handles: self.u16()? }),
+            3 => Ok(HandleKind::Relayed),
             _ => Err(ProtocolViolation("a handle of unknown kind")),
         });
         let payload = kinds.collect::<Decoded<Vec<_>>>()?;
+        check_tree(&payload)?;
         let portals = payload.iter().filter(|kind| **kind == HandleKind::Portal);
         let portals = portals.map(|_| self.descriptor()).collect::<Decoded<_>>()?;
         let relayed = payload.contains(&HandleKind::Relayed).then(|| self.u64()).transpose()?;

@@ -9,7 +9,8 @@ use super::{
     HELLO_IS_BROKER, HELLO_RELAYS_HANDLES, HELLO_WANTS_BROKER, HELLO_WANTS_MEMORY, HandleKind, tag,
 };
 
-/// The head of a message. `handles` is what a parcel holds, in order, and empty for all others.
+/// The head of a message. `handles` is what a parcel, with the parcels in it, or a relay holds, in
+/// order, and empty for all others.
 pub(crate) fn encode<P>(message: &Message<P>, handles: &[HandleKind]) -> Vec<u8> {
     let mut out = Writer(Vec::with_capacity(64));
     match message {
@@ -80,11 +81,18 @@ impl Writer {
         self.u64(sequence);
         self.u16(handles.len() as u16);
         self.u16(hops);
-        self.0.extend(handles.iter().map(|handle| match handle {
-            HandleKind::Portal => 0,
-            HandleKind::Attachment => 1,
-            HandleKind::Relayed => 2,
-        }));
+        for handle in handles {
+            match handle {
+                HandleKind::Portal => self.u8(0),
+                HandleKind::Attachment => self.u8(1),
+                HandleKind::Parcel { num_bytes, handles } => {
+                    self.u8(2);
+                    self.u32(*num_bytes);
+                    self.u16(*handles);
+                }
+                HandleKind::Relayed => self.u8(3),
+            }
+        }
         for portal in portals {
             self.u64(portal.link.0);
             self.u128(portal.secret.0);

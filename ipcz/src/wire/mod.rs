@@ -7,7 +7,7 @@
 //! | type | message | fields |
 //! | --- | --- | --- |
 //! | `01` | hello | version `u16`, flags `u8` (1 is broker, 2 wants broker, 4 wants memory, 8 relays handles), portals `u32`, features `u64`, max payload `u64`, name `u128`, secret `u128`, and if it relays handles the first id of its relays, `u64` |
-//! | `02` | parcel | link `u64`, sequence `u64`, handles `u16`, hops `u16`, one `u8` for each handle (0 portal, 1 attachment, 2 relayed), one descriptor for each portal, and if a handle is relayed the id of the relay, `u64` |
+//! | `02` | parcel | link `u64`, sequence `u64`, handles `u16`, hops `u16`, one *kind* for each handle, one descriptor for each portal, and if a handle is relayed the id of the relay, `u64` |
 //! | `03` | accept | key, link `u64`, secret `u128` |
 //! | `04` | relay | from `u128`, to `u128`, id `u64`, handles `u16`; as many attachments |
 //! | `10` | closed | link `u64`, length `u64` |
@@ -41,6 +41,13 @@
 //! | `34` | seek | node `u128`, seeker `u128` |
 //! | `35` | sought | node `u128`, seeker `u128`, found `u8` |
 //!
+//! A *kind* is `u8`: 0 portal, 1 attachment, 2 parcel, 3 relayed. Behind that of a parcel stand the length of its
+//! data `u32` and how many of the kinds that follow are its own handles `u16`, not counting what is
+//! within those. So the kinds of a whole tree stand in one list, as a walk through it meets them, and
+//! the message's count is theirs. The body is the data of all, in the same order, the outermost first;
+//! what the others do not claim is its. A relay's attachments belong where the *relayed* stand in the
+//! list, in the same order.
+//!
 //! A *descriptor* is link `u64`, secret `u128`, next in `u64`, next out `u64`, owner `u8`. A *key*
 //! is node `u128`, via `u128`, link `u64`, secret `u128`. A *cause* is 1 node lost, 2 violation,
 //! 3 route broken, 4 shutdown, 5 wrong version, 6 wrong role, 7 already connected,
@@ -64,15 +71,28 @@ pub(crate) enum HandleKind {
     Portal,
     /// A handle of the operating system, or shared memory: it takes the next attachment.
     Attachment,
-    /// Either of these, which comes by way of a broker.
+    /// A parcel within the parcel: it takes the next part of the body and the kinds that follow.
+    Parcel {
+        /// The length of its data.
+        num_bytes: u32,
+        /// How many handles it has.
+        handles: u16,
+    },
+    /// What an attachment would be, were it not on its way by a broker.
     Relayed,
 }
 
 /// The largest payload of a parcel, in bytes. What is larger is better shared as memory.
 pub(crate) const MAX_PAYLOAD: usize = 256 << 20;
 
-/// The most handles of all kinds in one parcel: as many as one message may have attachments.
+/// The most handles of all kinds in one parcel, with those of the parcels in it: as many as one
+/// message may have attachments. A parcel is a handle of that which it is in, so this bounds their
+/// number too.
 pub(crate) const MAX_HANDLES: usize = 4096;
+
+/// How deep parcels may be in parcels. Whoever walks through them, to take them apart or to drop them,
+/// goes as deep with its stack; nobody has needed a tenth of it.
+pub(crate) const MAX_DEPTH: usize = 16;
 
 mod tag {
     pub(super) const HELLO: u8 = 0x01;

@@ -184,7 +184,9 @@ impl Net {
                 }
                 Effect::DropMemory(memory) => self.dropped_memory.push(memory),
                 Effect::Fire { .. } => {}
-                Effect::Serialize { .. } => unreachable!("bytes are always ready"),
+                Effect::Serialize { .. } | Effect::Discard(_) => {
+                    unreachable!("bytes are always ready")
+                }
             }
         }
     }

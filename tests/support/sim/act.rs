@@ -63,7 +63,6 @@ impl World {
 
     fn sent(&mut self, via: Ep, moved: &[Ep]) {
         self.budget.parcels += 1;
-        self.budget.portals += moved.len();
         let Some(endpoint) = self.model.eps.get_mut(&via) else { return };
         endpoint.sent.push(moved.to_vec());
         let tainted = endpoint.tainted;
@@ -71,6 +70,10 @@ impl World {
         let own = moved.contains(&peer);
         endpoint.own |= own;
         let lost = self.model.is_gone(peer) || own;
+        let follow = 1 + self.model.num_travelling();
+        // A portal on its own route moves with each hop until the parcel is too old, see `age`.
+        let hops = if own { 8 } else { 1 };
+        self.budget.portals += moved.len() * follow * hops;
         for &ep in moved {
             self.model.set_place(ep, Place::Travelling(via));
             if tainted {

@@ -12,7 +12,7 @@ use super::world::{Violation, World};
 /// What has been paid for so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Budget {
-    /// Portals that were made, and times that one moved.
+    /// Portals that were made, and times that one moved, by itself or in a parcel that waited in another.
     pub(super) portals: usize,
     pub(super) parcels: usize,
     /// Nodes, and transports that hostile nodes sent.

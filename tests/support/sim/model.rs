@@ -169,6 +169,12 @@ impl Model {
         self.live.len()
     }
 
+    /// How many portals are in parcels, and so move with the portals that these wait in.
+    pub(super) fn num_travelling(&self) -> usize {
+        let travels = |ep: &&Ep| matches!(self.eps[*ep].place, Place::Travelling(_));
+        self.live.iter().filter(travels).count()
+    }
+
     pub(super) fn is_gone(&self, ep: Ep) -> bool {
         self.eps[&ep].place == Place::Gone
     }

@@ -263,7 +263,7 @@ impl World {
                 }
                 Effect::Allocated { request, memory } => self.allocated(node, request, memory)?,
                 Effect::DropMemory(memory) => self.release_memory(memory)?,
-                Effect::Connected(_) => {}
+                Effect::Connected(_) | Effect::Discard(_) => {}
                 Effect::Disconnect { peer, cause } => {
                     if let Some((conn, side)) = self.node_mut(node).links.remove(&peer) {
                         self.check_may_be_lost(conn, &cause)?;
