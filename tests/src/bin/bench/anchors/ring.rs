@@ -20,6 +20,7 @@ const STOP: usize = 4;
 pub(crate) struct Shape {
     /// Bytes of a message.
     pub(crate) size: usize,
+    /// A power of two.
     pub(crate) slots: u64,
 }
 
@@ -29,7 +30,7 @@ impl Shape {
     }
 
     fn offset(self, position: u64) -> usize {
-        (position % self.slots) as usize * self.size
+        (position & (self.slots - 1)) as usize * self.size
     }
 }
 
@@ -45,6 +46,7 @@ pub(crate) struct Producer {
 
 impl Producer {
     pub(crate) fn start(peer: &Peer, shape: Shape) -> Self {
+        assert!(shape.slots.is_power_of_two());
         let shared = Shared::new(shape.num_bytes());
         order(peer, Service::Ring(shape), vec![shared.handle()]);
         let spinner = Spinner::new(peer.placement.pin);

@@ -86,13 +86,17 @@ pub(super) struct Pacer {
 
 impl Pacer {
     pub(super) const NONE: Self = Self { turns: 0 };
-    const SAMPLE: u32 = 1 << 20;
+    const SAMPLE: u32 = 1 << 16;
 
     fn new(pace: Duration) -> Self {
-        Self { turns: Self::SAMPLE }.pause();
-        let start = Instant::now();
-        Self { turns: Self::SAMPLE }.pause();
-        let turn = start.elapsed().as_nanos() as f64 / f64::from(Self::SAMPLE);
+        // The fastest of some: whatever else the machine does makes turns longer, never shorter.
+        let fastest = (0..32).map(|_| {
+            let start = Instant::now();
+            Self { turns: Self::SAMPLE }.pause();
+            start.elapsed()
+        });
+        let fastest = fastest.min().unwrap_or(pace);
+        let turn = fastest.as_nanos() as f64 / f64::from(Self::SAMPLE);
         Self { turns: (pace.as_nanos() as f64 / turn) as u32 }
     }
 
