@@ -34,6 +34,7 @@ impl<P: Payload> Engine<P> {
         }
         self.spring_removed(id);
         let router = &mut self.routers[id.0];
+        router.set_doubt(None);
         let unread = router.queue.take_all();
         let length = router.next_out;
         router.side_mut(Side::Inner).closed = Some(Count::new(length));
@@ -102,11 +103,11 @@ impl<P: Payload> Engine<P> {
         let router = &mut self.routers[router_id.0];
         if router.is_primary(id) {
             router.set_over(side, true);
-            if !router.committed && !router.is_closing() {
-                return self.break_here(router_id);
-            }
         } else {
             self.send_fin(id);
+        }
+        if self.has_run_dry(router_id, side) {
+            return self.break_incomplete(router_id);
         }
         self.check_fins(router_id);
         self.remove_if_done(id);
@@ -153,18 +154,35 @@ impl<P: Payload> Engine<P> {
         if !(end.fin_sent && end.finished) || self.on_hold.is_for(id) {
             return;
         }
-        let Some(router_id) = self.remove_end(id).and_then(|end| end.router) else { return };
+        if let Some(router_id) = self.remove_end(id).and_then(|end| end.router) {
+            self.end_gone(router_id);
+        }
+    }
+
+    /// Forgets a router that has lost its last end. If another has gone, it may do what it could not.
+    pub(crate) fn end_gone(&mut self, router_id: RouterId) {
         let Some(router) = self.routers.get(router_id.0) else { return };
         let unlinked = router.ends().next().is_none();
         let (open, complete) = (router.is_open(), router.is_complete());
         if unlinked && !open {
             self.routers.remove(router_id.0);
-        } else if unlinked && !complete {
-            // The counts of the links do not add up to the length of the route.
-            self.break_here(router_id);
+        } else if unlinked && !complete || self.has_run_dry(router_id, Side::Outer) {
+            self.break_incomplete(router_id);
         } else {
+            self.settle_doubt(router_id);
             self.evaluate(router_id);
         }
+    }
+
+    /// Whether all that comes from a side has come, and it did not say how much that would be. What
+    /// was replaced before may still bring that, or why it will not come.
+    fn has_run_dry(&self, id: RouterId, side: Side) -> bool {
+        let Some(router) = self.routers.get(id.0) else { return false };
+        let finished = |id: EndId| self.ends[id.0].side != side || self.ends[id.0].finished;
+        router.is_over(side)
+            && !router.committed
+            && !router.is_closing()
+            && router.ends().all(finished)
     }
 
     /// The router of an end, and the end's side of it.

@@ -205,6 +205,8 @@ impl<P: Payload> Engine<P> {
             RouteMessage::BypassMe(key) => return self.receive_bypass_me(end, key),
             RouteMessage::Probe(token) => self.receive_probe(end, token),
             RouteMessage::Answer(token) => self.receive_answer(end, token),
+            RouteMessage::HowMany(probe) => self.receive_how_many(end, probe),
+            RouteMessage::SoMany(probe, count) => self.receive_so_many(end, probe, count),
             RouteMessage::Disconnected(cause) => self.receive_disconnected(end, cause),
         }
         Ok(())

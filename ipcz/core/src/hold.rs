@@ -62,6 +62,11 @@ impl<P> OnHold<P> {
         !self.queues.is_empty() && self.queues.contains_key(&end)
     }
 
+    /// The number on its route of the first parcel on hold for this end.
+    pub(crate) fn first(&self, end: EndId) -> Option<u64> {
+        self.queues.get(&end)?.front().map(|held| held.sequence)
+    }
+
     fn push(&mut self, end: EndId, sequence: u64, state: State<P>) -> Ticket {
         self.last_number += 1;
         let number = self.last_number;

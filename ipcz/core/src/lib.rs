@@ -15,7 +15,7 @@
 //! | portals that travel | `moves` |
 //! | getting proxies out of the way | `bypass` |
 //! | the end of routes and links | `closing` |
-//! | cut routes, lost nodes | `loss` |
+//! | cut routes, lost nodes | `loss` `doubt` |
 //! | two routes made one | `merge` |
 //! | routes without ends | `ring` |
 //! | connections | `peer` `connect` |
@@ -36,6 +36,7 @@ mod closing;
 mod connect;
 mod count;
 mod couriers;
+mod doubt;
 mod effect;
 mod end;
 mod engine;

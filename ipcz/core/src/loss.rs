@@ -8,9 +8,7 @@ use crate::message::{Cause, Payload, RouteMessage};
 impl<P: Payload> Engine<P> {
     /// A neighbour says that the route is cut.
     pub(crate) fn receive_disconnected(&mut self, end: EndId, cause: Cause) {
-        let (router, _) = self.place(end);
-        self.remove_end(end);
-        self.break_route(router, cause);
+        self.lose_end(end, cause);
     }
 
     /// Cuts a route at this router: tells all its neighbours, and forgets it unless a portal needs
@@ -40,13 +38,13 @@ impl<P: Payload> Engine<P> {
         }
     }
 
-    /// Cuts every route that passes over a peer's connection.
+    /// Cuts every route that needs a peer's connection.
     pub(crate) fn break_links_of(&mut self, peer: PeerId, cause: Cause) {
         let Some(peer) = self.peers.get_mut(&peer) else { return };
         let links = std::mem::take(&mut peer.links);
         for (_, end) in links {
-            if let Some(router) = self.remove_end(end).and_then(|end| end.router) {
-                self.break_route(router, cause);
+            if self.ends.get(end.0).is_some_and(|end| end.router.is_some()) {
+                self.lose_end(end, cause);
             }
         }
     }

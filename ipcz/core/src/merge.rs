@@ -53,9 +53,11 @@ impl<P: Payload> Engine<P> {
         let Some(mut other) = self.routers.remove(second.0) else { return };
         let router = &mut self.routers[first.0];
         router.role = Role::Proxy;
+        let doubted = router.unsettled().or(other.unsettled());
+        router.set_doubt(None);
         let from_outer = router.queue.take_all();
         let from_inner = other.queue.take_all();
-        let cause = router.take_broken().or(other.broken());
+        let cause = router.take_broken().or(other.broken()).or(doubted);
         for id in other.ends() {
             let end = &mut self.ends[id.0];
             end.router = Some(first);

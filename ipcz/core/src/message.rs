@@ -143,6 +143,10 @@ pub enum RouteMessage {
     Probe(Probe),
     /// "The route that asked this has one."
     Answer(Probe),
+    /// "How many parcels have you put? Some may be lost." From one end of a route to the other.
+    HowMany(Probe),
+    /// "So many, and they are on their way." The answer to that.
+    SoMany(Probe, u64),
     /// The route is cut.
     Disconnected(Cause),
 }

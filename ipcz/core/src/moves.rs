@@ -22,7 +22,7 @@ pub(crate) struct Unread<P> {
     /// The link to the new terminal.
     pub(crate) end: EndId,
     pub(crate) parcels: Vec<(u64, Parcel<P>)>,
-    /// The cause, if the route had been cut before the portal left.
+    /// The cause, if the route had been cut before the portal left, or is now.
     pub(crate) broken: Option<Cause>,
 }
 
@@ -34,8 +34,11 @@ impl<P: Payload> Engine<P> {
         let router = &mut self.routers[portal.0];
         let queue = &router.queue;
         let (next_in, next_out) = (queue.next(), router.next_out);
+        // What may be missing can be found out here only.
+        let doubted = router.unsettled();
+        router.set_doubt(None);
         let unread = router.queue.take_all();
-        let broken = router.take_broken();
+        let broken = router.take_broken().or(doubted);
         let swapped = self.quiet_local_peer(portal);
         let end = match swapped {
             Some(local) => {

@@ -300,7 +300,11 @@ impl<P: Payload> Engine<P> {
             self.give_up(peer, place);
             return Ok(());
         }
-        self.receive_parcel(end, place.sequence, place.parcel)
+        self.receive_parcel(end, place.sequence, place.parcel)?;
+        if let Some(router) = self.ends.get(end.0).and_then(|end| end.router) {
+            self.settle_doubt(router);
+        }
+        Ok(())
     }
 
     /// Cuts the route of a parcel that will not be whole.

@@ -82,7 +82,13 @@ impl<P: Payload> Engine<P> {
     }
 
     /// Sends a message on one side of a router, if anything may be sent there.
-    fn send_on(&mut self, id: RouterId, side: Side, probe: Probe, say: fn(Probe) -> RouteMessage) {
+    pub(crate) fn send_on(
+        &mut self,
+        id: RouterId,
+        side: Side,
+        probe: Probe,
+        say: impl FnOnce(Probe) -> RouteMessage,
+    ) {
         if probe.hops == limits::MAX_HOPS {
             return self.break_here(id);
         }

@@ -1,6 +1,7 @@
 //! A router: a portal's own end of its route, or a station on the way of another's.
 
 use crate::count::Count;
+use crate::doubt::Doubt;
 use crate::end::Side;
 use crate::ids::{EndId, RouterId, Secret};
 use crate::message::{Cause, Payload};
@@ -49,6 +50,7 @@ pub(crate) struct Router<P> {
 struct Rare {
     decaying: Vec<EndId>,
     broken: Option<Cause>,
+    doubt: Option<Doubt>,
     traps: Vec<Trap>,
     probe: Option<Secret>,
 }
@@ -96,13 +98,35 @@ impl<P: Payload> Router<P> {
     }
 
     pub(crate) fn set_broken(&mut self, cause: Cause) {
-        self.rare.get_or_insert_default().broken = Some(cause);
+        let rare = self.rare.get_or_insert_default();
+        rare.broken = Some(cause);
+        rare.doubt = None;
     }
 
     pub(crate) fn take_broken(&mut self) -> Option<Cause> {
         let cause = self.rare.as_mut()?.broken.take();
         self.tidy();
         cause
+    }
+
+    /// Whether something may have been lost with a link that was replaced.
+    pub(crate) fn doubt(&self) -> Option<Doubt> {
+        self.rare.as_ref()?.doubt
+    }
+
+    pub(crate) fn set_doubt(&mut self, doubt: Option<Doubt>) {
+        if doubt.is_some() || self.doubt().is_some() {
+            self.rare.get_or_insert_default().doubt = doubt;
+            self.tidy();
+        }
+    }
+
+    /// What this terminal may have lost something by, as long as it is not known to have it all.
+    pub(crate) fn unsettled(&self) -> Option<Cause> {
+        let expected = self.queue.expected();
+        let lacks = |doubt: &Doubt| doubt.put.is_none_or(|put| expected < put.get());
+        let doubt = self.doubt().filter(lacks)?;
+        (!self.is_complete()).then_some(doubt.cause)
     }
 
     /// What this proxy has asked about its route, while it waits for the answer.

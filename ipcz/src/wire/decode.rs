@@ -115,7 +115,7 @@ impl Reader<'_> {
                 link: self.link()?,
                 secret: self.secret()?,
             }),
-            tag::CLOSED..=tag::ANSWER => {
+            tag::CLOSED..=tag::SO_MANY => {
                 let link = self.link()?;
                 Message::Route(link, self.route(tag)?)
             }
@@ -230,6 +230,8 @@ impl Reader<'_> {
             tag::BYPASS_ME => RouteMessage::BypassMe(self.key()?),
             tag::PROBE => RouteMessage::Probe(self.probe()?),
             tag::ANSWER => RouteMessage::Answer(self.probe()?),
+            tag::HOW_MANY => RouteMessage::HowMany(self.probe()?),
+            tag::SO_MANY => RouteMessage::SoMany(self.probe()?, self.count()?),
             _ => RouteMessage::Disconnected(self.cause()?),
         })
     }

@@ -1,8 +1,8 @@
 //! Messages to bytes.
 
 use ipcz_core::{
-    Accept, Cause, CauseKind, Descriptor, EndKey, Hello, LinkId, Message, NetworkMessage, RelayKey,
-    RouteMessage,
+    Accept, Cause, CauseKind, Descriptor, EndKey, Hello, LinkId, Message, NetworkMessage, Probe,
+    RelayKey, RouteMessage,
 };
 
 use super::{
@@ -111,6 +111,8 @@ impl Writer {
             RouteMessage::BypassMe(_) => (tag::BYPASS_ME, None),
             RouteMessage::Probe(_) => (tag::PROBE, None),
             RouteMessage::Answer(_) => (tag::ANSWER, None),
+            RouteMessage::HowMany(_) => (tag::HOW_MANY, None),
+            RouteMessage::SoMany(..) => (tag::SO_MANY, None),
             RouteMessage::Disconnected(_) => (tag::DISCONNECTED, None),
         };
         self.u8(tag);
@@ -120,13 +122,21 @@ impl Writer {
         }
         match message {
             RouteMessage::BypassMe(key) => self.key(key),
-            RouteMessage::Probe(probe) | RouteMessage::Answer(probe) => {
-                self.u128(probe.token.0);
-                self.u16(probe.hops);
+            RouteMessage::Probe(probe)
+            | RouteMessage::Answer(probe)
+            | RouteMessage::HowMany(probe) => self.probe(probe),
+            RouteMessage::SoMany(probe, count) => {
+                self.probe(probe);
+                self.u64(*count);
             }
             RouteMessage::Disconnected(cause) => self.cause(cause),
             _ => {}
         }
+    }
+
+    fn probe(&mut self, probe: &Probe) {
+        self.u128(probe.token.0);
+        self.u16(probe.hops);
     }
 
     fn cause(&mut self, cause: &Cause) {

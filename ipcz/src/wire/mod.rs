@@ -18,6 +18,8 @@
 //! | `15` | disconnected | link `u64`, cause `u8`, node `u128` (0 if unknown) |
 //! | `16` | probe | link `u64`, token `u128`, hops `u16` |
 //! | `17` | answer | link `u64`, token `u128`, hops `u16` |
+//! | `18` | how many | link `u64`, token `u128`, hops `u16` |
+//! | `19` | so many | link `u64`, token `u128`, hops `u16`, count `u64` |
 //! | `20` | request introduction | node `u128` |
 //! | `21` | introduce | node `u128`; one attachment, the transport |
 //! | `22` | introduced | node `u128` |
@@ -107,6 +109,8 @@ mod tag {
     pub(super) const DISCONNECTED: u8 = 0x15;
     pub(super) const PROBE: u8 = 0x16;
     pub(super) const ANSWER: u8 = 0x17;
+    pub(super) const HOW_MANY: u8 = 0x18;
+    pub(super) const SO_MANY: u8 = 0x19;
     pub(super) const REQUEST_INTRODUCTION: u8 = 0x20;
     pub(super) const INTRODUCE: u8 = 0x21;
     pub(super) const INTRODUCED: u8 = 0x22;

@@ -46,6 +46,8 @@ fn one_of_each() -> Vec<Message<Vec<HandleKind>>> {
         Message::Route(link, RouteMessage::BypassMe(KEY)),
         Message::Route(link, RouteMessage::Probe(Probe { token: Secret(12), hops: 3 })),
         Message::Route(link, RouteMessage::Answer(Probe { token: Secret(13), hops: 4 })),
+        Message::Route(link, RouteMessage::HowMany(Probe { token: Secret(14), hops: 5 })),
+        Message::Route(link, RouteMessage::SoMany(Probe { token: Secret(15), hops: 6 }, 1 << 40)),
         Message::Route(link, cause(CauseKind::NodeLost, Some(node))),
         Message::Route(link, cause(CauseKind::RouteBroken, None)),
         Message::Route(link, cause(CauseKind::NotRelayed, Some(node))),
@@ -209,6 +211,8 @@ fn counts_that_would_overflow_are_refused() {
         assert_eq!(refused(&parcel(0, vec![descriptor(0, count)])), expected);
         assert_eq!(refused(&Message::Route(link, RouteMessage::Closed(count))), expected);
         assert_eq!(refused(&Message::Route(link, RouteMessage::Fin(count))), expected);
+        let probe = Probe { token: Secret(1), hops: 1 };
+        assert_eq!(refused(&Message::Route(link, RouteMessage::SoMany(probe, count))), expected);
     }
 }
 

@@ -75,6 +75,7 @@ impl World {
         let hops = if own { 8 } else { 1 };
         self.budget.portals += moved.len() * follow * hops;
         for &ep in moved {
+            self.note_change(ep);
             self.model.set_place(ep, Place::Travelling(via));
             if tainted {
                 self.model.taint(ep);
@@ -216,6 +217,7 @@ impl World {
             return Err(Violation::new("unused portals merge", format!("p{a} p{b}: {refused:?}")));
         }
         let ends = [self.model.peer(a), self.model.peer(b)];
+        [a, b].into_iter().for_each(|ep| self.note_change(ep));
         self.model.join(a, b);
         for ep in ends.into_iter().filter(|_| tainted) {
             if let Some(endpoint) = self.model.eps.get_mut(&ep) {

@@ -133,7 +133,7 @@ impl Forger<'_> {
 
     fn route_message(&mut self) -> RouteMessage {
         let number = self.rng.below(4) as u64;
-        match self.rng.below(14) {
+        match self.rng.below(17) {
             0 | 1 => RouteMessage::Closed(number),
             2 | 3 => RouteMessage::Fin(number),
             4 => RouteMessage::Yield,
@@ -141,6 +141,8 @@ impl Forger<'_> {
             6..11 => RouteMessage::BypassMe(self.key()),
             11 => RouteMessage::Probe(Probe { token: self.secret(), hops: 1 }),
             12 => RouteMessage::Answer(Probe { token: self.secret(), hops: 1 }),
+            13 => RouteMessage::HowMany(Probe { token: self.secret(), hops: 1 }),
+            14 => RouteMessage::SoMany(Probe { token: self.secret(), hops: 1 }, number),
             _ => RouteMessage::Disconnected(Cause { kind: CauseKind::Violation, node: None }),
         }
     }
@@ -284,8 +286,12 @@ fn links_in(message: &Message<Tag>) -> Vec<LinkId> {
 fn secrets_in(message: &Message<Tag>) -> Vec<Secret> {
     let mut secrets: Vec<_> = ends_in(message).into_iter().map(|(_, secret)| secret).collect();
     secrets.extend(key_in(message).map(|key| key.secret));
-    if let Message::Route(_, RouteMessage::Probe(probe) | RouteMessage::Answer(probe)) = message {
-        secrets.push(probe.token);
+    match message {
+        Message::Route(_, RouteMessage::Probe(probe) | RouteMessage::Answer(probe))
+        | Message::Route(_, RouteMessage::HowMany(probe) | RouteMessage::SoMany(probe, _)) => {
+            secrets.push(probe.token);
+        }
+        _ => {}
     }
     secrets
 }

@@ -35,6 +35,7 @@ mod memory;
 mod model;
 mod objects;
 mod rng;
+mod risk;
 pub mod run;
 pub mod schedule;
 pub mod script;

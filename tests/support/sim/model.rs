@@ -115,6 +115,8 @@ pub(super) struct Endpoint {
     pub(super) own: bool,
     /// Whether an object that was put on its route may have had to leave its node and could not.
     pub(super) unsent: bool,
+    /// Whether a loss may have cut its route: something was under way on it, or moved it later.
+    pub(super) at_risk: bool,
 }
 
 /// A trap that has not fired.
@@ -151,6 +153,7 @@ impl Model {
                 tainted: false,
                 own: false,
                 unsent: false,
+                at_risk: false,
             };
             self.eps.insert(ep, endpoint);
             self.set_place(ep, place);
@@ -240,6 +243,9 @@ impl Model {
         if self.eps[&a].unsent || self.eps[&b].unsent {
             self.may_be_cut(x);
         }
+        if self.eps[&a].at_risk || self.eps[&b].at_risk {
+            self.may_be_lost(x);
+        }
         self.set_place(a, Place::Gone);
         self.set_place(b, Place::Gone);
     }
@@ -250,6 +256,16 @@ impl Model {
         for ep in [ep, peer] {
             if let Some(endpoint) = self.eps.get_mut(&ep) {
                 endpoint.unsent = true;
+            }
+        }
+    }
+
+    /// Notes that a route may be cut, because of a loss.
+    pub(super) fn may_be_lost(&mut self, ep: Ep) {
+        let Some(peer) = self.eps.get(&ep).map(|endpoint| endpoint.peer) else { return };
+        for ep in [ep, peer] {
+            if let Some(endpoint) = self.eps.get_mut(&ep) {
+                endpoint.at_risk = true;
             }
         }
     }

@@ -51,6 +51,7 @@ impl World {
         let Tag { from, number, .. } = parcel.payload;
         self.model.add_pair(first, [Place::Held(node, kept), Place::Travelling(from)]);
         self.taint_if_hostile(node, first);
+        self.note_change(first);
         self.budget.portals += 2;
         let before = std::mem::take(&mut parcel.portals);
         parcel.portals = [sent].into_iter().chain(before).collect();

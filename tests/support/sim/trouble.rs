@@ -32,6 +32,7 @@ impl World {
             let ep = first + 2 * u32::from(index);
             self.model.add_pair(ep, places);
             self.taint_if_hostile(node, ep);
+            self.note_change(ep);
         }
         self.done(to)?;
         self.done(node)
@@ -64,7 +65,7 @@ impl World {
         if !self.node(node).alive {
             return Ok(false);
         }
-        self.troubles.lost = true;
+        self.note_loss(|a, b| a == node || b == node);
         self.troubles.refused |= node == 0 || self.federal;
         self.node_mut(node).alive = false;
         self.node_mut(node).asked.clear();
@@ -83,7 +84,7 @@ impl World {
         if !self.node(node).alive {
             return Ok(false);
         }
-        self.troubles.lost = true;
+        self.note_loss(|a, b| a == node || b == node);
         self.troubles.refused |= node == 0 || self.federal;
         self.engine(node).shut_down();
         self.done_leaving(node)
@@ -122,7 +123,7 @@ impl World {
         if conn.holders.contains(&Holder::Nobody) {
             return Ok(false);
         }
-        self.troubles.lost = true;
+        self.note_loss(|a, b| id.nodes.contains(&a) && id.nodes.contains(&b));
         self.troubles.refused |= self.leaves_proxies(id);
         for side in [0, 1] {
             self.truncate(id, side, keep[side].into());
@@ -135,7 +136,7 @@ impl World {
 
     pub(super) fn disconnect(&mut self, id: ConnId, side: Side) -> Applied {
         let Some((node, peer)) = self.receiver(id, side) else { return Ok(false) };
-        self.troubles.lost = true;
+        self.note_loss(|a, b| id.nodes.contains(&a) && id.nodes.contains(&b));
         self.troubles.refused |= self.leaves_proxies(id);
         self.engine(node).disconnect(peer);
         self.done(node)
