@@ -109,6 +109,7 @@ impl<P: Payload> Engine<P> {
         if self.has_run_dry(router_id, side) {
             return self.break_incomplete(router_id);
         }
+        self.forget_refused(id);
         self.check_fins(router_id);
         self.remove_if_done(id);
     }
@@ -171,6 +172,17 @@ impl<P: Payload> Engine<P> {
         } else {
             self.settle_doubt(router_id);
             self.evaluate(router_id);
+        }
+    }
+
+    /// Forgets a link on the loopback that was offered in vain, before it is known why.
+    fn forget_refused(&mut self, id: EndId) {
+        let Some(twin) = self.ends[id.0].twin() else { return };
+        let (router, _) = self.place(id);
+        let router = &self.routers[router.0];
+        let needed = !router.is_primary(id) || router.committed || router.is_closing();
+        if !needed && self.ends.get(twin.0).is_none() {
+            self.remove_end(id);
         }
     }
 
