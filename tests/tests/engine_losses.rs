@@ -4,7 +4,7 @@
 #[path = "../support/engines/mod.rs"]
 mod engines;
 
-use engines::{net::Net, with};
+use engines::net::Net;
 use ipcz_core::{Cause, CauseKind, GetRefused, Message, NodeName, PortalId, Route, RouteMessage};
 
 /// A route between the clients 1 and 2 of the broker 0. The far end is on its way through the broker,
@@ -13,6 +13,8 @@ struct Middle {
     net: Net,
     near: PortalId,
     far: PortalId,
+    /// The ends of another route between the two.
+    link: [PortalId; 2],
 }
 
 const LOST: Cause = Cause { kind: CauseKind::NodeLost, node: Some(NodeName(1)) };
@@ -25,18 +27,18 @@ fn middle(put_before: usize) -> Middle {
     // The two meet first, by way of another route.
     let (first, other) = net.engines[1].open_portals();
     let other = net.pass((1, from_1), (0, at_1), other);
-    net.pass((0, at_2), (2, from_2), other);
+    let other = net.pass((0, at_2), (2, from_2), other);
     assert_eq!(net.engines[1].route(first), Some(Route::Remote(NodeName(3))));
 
     let (near, far) = net.engines[1].open_portals();
     let far = net.pass((1, from_1), (0, at_1), far);
     // What node 1 says to the broker from now on does not get there: the old links cannot end.
     net.hold_back(1, 0);
-    (0..put_before).for_each(|_| net.put_bytes((1, near)));
+    (0..put_before).for_each(|_| net.say((1, near)));
     net.put((0, at_2), far);
     net.rest();
     let far = net.take((2, from_2));
-    Middle { net, near, far }
+    Middle { net, near, far, link: [first, other] }
 }
 
 impl Middle {
@@ -58,7 +60,7 @@ impl Middle {
     fn talk(&mut self) {
         for (from, to) in [(0, 1), (1, 0)] {
             let both = self.both();
-            self.net.put_bytes(both[from]);
+            self.net.say(both[from]);
             self.net.rest();
             let (node, portal) = both[to];
             assert!(self.net.engines[node].get(portal).is_ok());
@@ -91,8 +93,8 @@ fn a_route_that_lacks_nothing_goes_on() {
 fn a_parcel_that_is_lost_on_the_old_way_cuts_the_route_for_that_loss() {
     let mut it = middle(1);
     it.assert_direct();
-    it.net.put_bytes((1, it.near));
-    it.net.put_bytes((2, it.far));
+    it.net.say((1, it.near));
+    it.net.say((2, it.far));
     it.net.rest();
     it.net.crash(0);
     it.net.rest();
@@ -106,7 +108,7 @@ fn a_parcel_that_is_lost_on_the_old_way_cuts_the_route_for_that_loss() {
 fn a_close_in_place_of_an_answer() {
     for lacking in [0, 1] {
         let mut it = middle(lacking);
-        it.net.put_bytes((1, it.near));
+        it.net.say((1, it.near));
         it.net.engines[1].close(it.near);
         it.net.work(1);
         it.net.crash(0);
@@ -125,13 +127,13 @@ fn a_close_in_place_of_an_answer() {
 
 #[test]
 fn a_loss_before_the_new_link_is_accepted() {
-    for first in [1, 2] {
+    for hears in [1, 2] {
         let mut net = Net::new(1, 3);
         let [at_1, from_1] = net.client(0, 1);
         let [at_2, from_2] = net.client(0, 2);
-        let (_, other) = net.engines[1].open_portals();
+        let (first, other) = net.engines[1].open_portals();
         let other = net.pass((1, from_1), (0, at_1), other);
-        net.pass((0, at_2), (2, from_2), other);
+        let other = net.pass((0, at_2), (2, from_2), other);
         let (near, far) = net.engines[1].open_portals();
         let far = net.pass((1, from_1), (0, at_1), far);
         net.hold_back(2, 1);
@@ -140,30 +142,43 @@ fn a_loss_before_the_new_link_is_accepted() {
         assert_eq!(net.engines[1].route(near), Some(Route::Remote(NodeName(1))));
         net.crash(0);
         // Whoever hears first: the end that was not asked yet has lost its only link.
-        net.deliver_to(first);
+        net.deliver_to(hears);
         net.rest();
-        Middle { net, near, far }.assert_cut(LOST);
+        Middle { net, near, far, link: [first, other] }.assert_cut(LOST);
     }
 }
 
 #[test]
 fn the_other_end_moves_meanwhile() {
+    for lacking in [0, 1] {
+        let mut it = middle(lacking);
+        let (mine, theirs) = (it.near, it.far);
+        it.net.hold_back(1, 2);
+        it.net.put((2, it.link[1]), theirs);
+        it.net.crash(0);
+        it.net.deliver_to(1);
+        it.net.let_go();
+        it.net.rest();
+        let arrived = it.net.take((1, it.link[0]));
+        let causes = [mine, arrived].map(|portal| it.net.engines[1].cause(portal));
+        // The portal had left before the loss was known where it was.
+        assert_eq!(causes, [Some(LOST); 2]);
+    }
+}
+
+#[test]
+fn the_other_end_has_moved_before() {
+    // The portal is back at node 1, and the way by node 2 and the one by the broker have yet to end.
     let mut it = middle(0);
-    let (mine, theirs) = (it.near, it.far);
-    // Another route between the two, for the portal to travel on.
-    let [to_1, to_2] = it.net.direct_pair();
     it.net.hold_back(1, 2);
-    it.net.put((2, to_2), theirs);
+    it.net.put((2, it.link[1]), it.far);
+    it.net.deliver_to(1);
+    let arrived = it.net.take((1, it.link[0]));
     it.net.crash(0);
-    it.net.deliver_to(2);
+    it.net.deliver_to(1);
     it.net.let_go();
     it.net.rest();
-    let arrived = it.net.take((1, to_1));
-    // The portal that left before the answer was there has nothing to go by; none waits for ever.
-    let causes = [mine, arrived].map(|portal| it.net.engines[1].cause(portal));
-    assert!(causes == [None; 2] || causes == [Some(LOST); 2], "{causes:?}");
-    it.net.put_bytes_if_open((1, mine));
-    it.net.rest();
-    assert_eq!(it.net.engines[1].get(arrived).is_ok(), causes == [None; 2]);
-    let _ = with(vec![]);
+    let causes = [it.near, arrived].map(|portal| it.net.engines[1].cause(portal));
+    assert_eq!(causes[0], causes[1], "neither waits for the other");
+    assert!(causes[0].is_none_or(|cause| cause == LOST), "{causes:?}");
 }

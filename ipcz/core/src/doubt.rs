@@ -127,8 +127,7 @@ impl<P: Payload> Engine<P> {
     pub(crate) fn break_incomplete(&mut self, id: RouterId) {
         let node = Some(self.config.name);
         let known = self.routers.get(id.0).and_then(|router| router.doubt());
-        let cause = known
-            .map_or(Cause { kind: CauseKind::RouteBroken, node }, |doubt| doubt.cause);
+        let cause = known.map_or(Cause { kind: CauseKind::RouteBroken, node }, |doubt| doubt.cause);
         self.break_route(id, cause);
     }
 }

@@ -320,6 +320,12 @@ impl Net {
         self.work(from.0);
     }
 
+    /// Puts a parcel without portals.
+    pub fn say(&mut self, from: (usize, PortalId)) {
+        self.engines[from.0].put(from.1, with(vec![])).unwrap();
+        self.work(from.0);
+    }
+
     pub fn take(&mut self, at: (usize, PortalId)) -> PortalId {
         self.engines[at.0].get(at.1).unwrap().portals[0]
     }

@@ -55,7 +55,7 @@ impl World {
         let excused = |cause: &Cause| {
             let unrelayed = self.relaying && self.troubles.refused;
             let relay = matches!(cause.kind, CauseKind::NotRelayed | CauseKind::RouteBroken);
-            endpoint.at_risk
+            endpoint.at_risk && cause.kind != CauseKind::RouteBroken
                 || unrelayed && relay
                 || endpoint.own
                 || endpoint.unsent && unsendable(cause.kind)

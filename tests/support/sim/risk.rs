@@ -2,6 +2,7 @@
 
 use ipcz_core::{PortalId, RouterLink};
 
+use super::conn::ConnId;
 use super::model::Ep;
 use super::world::World;
 
@@ -10,11 +11,19 @@ impl World {
     /// linked over others, and has everything that was put, must not notice.
     pub(super) fn note_loss(&mut self, hit: impl Fn(u8, u8) -> bool) {
         self.troubles.lost = true;
-        let safe = |ep: &Ep| self.is_settled(*ep, &hit) && self.is_settled(self.model.peer(*ep), &hit);
+        let safe =
+            |ep: &Ep| self.is_settled(*ep, &hit) && self.is_settled(self.model.peer(*ep), &hit);
         let at_risk: Vec<_> = self.model.eps.keys().copied().filter(|ep| !safe(ep)).collect();
         for ep in at_risk {
             self.model.may_be_lost(ep);
         }
+    }
+
+    /// Notes that a connection is lost. Its name does not always say whose it is.
+    pub(super) fn note_loss_of(&mut self, id: ConnId) {
+        let holders = [0, 1].map(|side| self.receiver(id, side).map(|(node, _)| node));
+        let nodes: Vec<_> = holders.into_iter().flatten().chain(id.nodes).collect();
+        self.note_loss(|a, b| nodes.contains(&a) && nodes.contains(&b));
     }
 
     /// Notes that a portal's route changes. What changes after a loss may lead where the loss is yet

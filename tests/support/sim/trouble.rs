@@ -123,7 +123,7 @@ impl World {
         if conn.holders.contains(&Holder::Nobody) {
             return Ok(false);
         }
-        self.note_loss(|a, b| id.nodes.contains(&a) && id.nodes.contains(&b));
+        self.note_loss_of(id);
         self.troubles.refused |= self.leaves_proxies(id);
         for side in [0, 1] {
             self.truncate(id, side, keep[side].into());
@@ -136,7 +136,7 @@ impl World {
 
     pub(super) fn disconnect(&mut self, id: ConnId, side: Side) -> Applied {
         let Some((node, peer)) = self.receiver(id, side) else { return Ok(false) };
-        self.note_loss(|a, b| id.nodes.contains(&a) && id.nodes.contains(&b));
+        self.note_loss_of(id);
         self.troubles.refused |= self.leaves_proxies(id);
         self.engine(node).disconnect(peer);
         self.done(node)
