@@ -112,7 +112,7 @@ impl<P: Payload> Engine<P> {
                 parcel.hops = 0;
                 self.transmit_parcel(end, sequence, parcel);
             }
-            // Checked above: a terminal without a link is closed or broken.
+            // Checked above: a terminal without a link is closed or broken, or about to hear of it.
             None => self.discard(parcel),
         }
         self.settle();
