@@ -4,6 +4,8 @@
 mod engine_hold;
 #[path = "../tests/engine_hostile.rs"]
 mod engine_hostile;
+#[path = "../tests/engine_losses.rs"]
+mod engine_losses;
 #[path = "../tests/engine_memory.rs"]
 mod engine_memory;
 #[path = "../tests/engine_networks.rs"]
