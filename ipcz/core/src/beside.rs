@@ -47,11 +47,11 @@ impl<P: Payload> Engine<P> {
         }
     }
 
-    /// The portal beside this one, if this one can be put into.
+    /// The portal beside this one, which can be put into then: a terminal that is closed, or knows that
+    /// its peer is, has nobody beside it when a step has ended.
     #[inline]
     pub(crate) fn reader_beside(&self, portal: PortalId) -> Option<PortalId> {
-        let router = self.routers.get(portal.0)?;
-        if router.is_open() && !router.is_closing() { router.beside } else { None }
+        self.routers.get(portal.0)?.beside
     }
 
     /// Puts a parcel into a portal, and so into the queue of the one beside it. Nothing is on its way

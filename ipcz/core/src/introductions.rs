@@ -221,16 +221,11 @@ impl<P: Payload> Engine<P> {
             self.effects.push_back(Effect::Send { peer, message: Message::Network(message) });
             return;
         }
-        let own = self.config.name;
-        match message {
-            NetworkMessage::Introduce { node, transport } => {
-                self.adopt_introduction(own, node, transport);
-                self.acknowledge(own, node);
-            }
-            NetworkMessage::IntroductionRefused(node) if !self.names.contains_key(&node) => {
-                self.introduction_failed(node);
-            }
-            _ => {}
+        // A broker is introduced by others alone.
+        if let NetworkMessage::IntroductionRefused(node) = message
+            && !self.names.contains_key(&node)
+        {
+            self.introduction_failed(node);
         }
     }
 }

@@ -100,10 +100,7 @@ impl<P: Payload> Engine<P> {
     pub(crate) fn forward_unread(&mut self, unread: Unread<P>) {
         let Unread { end, parcels, broken } = unread;
         for (sequence, parcel) in parcels {
-            match self.ends.get(end.0) {
-                Some(to) if !to.fin_sent => self.transmit_parcel(end, sequence, parcel),
-                _ => self.discard(parcel),
-            }
+            self.transmit_parcel(end, sequence, parcel);
         }
         if self.ends.get(end.0).is_none_or(|end| end.side == Side::Outer) {
             return; // A peer that was handed the link: its route stands as it stood.
