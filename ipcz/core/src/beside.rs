@@ -99,7 +99,9 @@ impl<P: Payload> Engine<P> {
 
 #[cfg(test)]
 mod tests {
+    use crate::count::Count;
     use crate::end::Side;
+    use crate::message::RouteMessage;
     use crate::{Config, Engine, NodeName, Parcel, PortalId, TrapConditions, TrapId};
 
     type Node = Engine<Vec<u8>>;
@@ -176,6 +178,27 @@ mod tests {
             assert!(node.close(a));
         });
         assert_eq!(used.status(b).unwrap().num_parcels, 1);
+    }
+
+    #[test]
+    fn the_short_way_is_taken_where_it_can_be() {
+        let (mut node, a, b) = node_with_pair();
+        put(&mut node, a);
+        put(&mut node, b);
+        assert!(node.ends.iter().all(|(_, end)| (end.sent, end.received) == (0, 0)));
+        assert_eq!([node.reader_beside(a), node.quiet_beside(a)], [Some(b); 2]);
+        // Something is under way to one of the two, or may be.
+        let (decaying, other) = node.new_local_link(Side::Outer, Side::Outer);
+        for terminal in [a, b] {
+            let mut node = node.clone();
+            node.routers[terminal.0].add_decaying(decaying);
+            assert_eq!(node.quiet_beside(a), None);
+        }
+        node.send(other, RouteMessage::Closed(1));
+        assert_eq!(node.quiet_beside(a), None);
+        node.loopback.clear();
+        node.routers[b.0].side_mut(Side::Inner).closed = Some(Count::new(1));
+        assert_eq!(node.quiet_beside(a), None);
     }
 
     #[test]

@@ -77,6 +77,15 @@ impl Bench {
         Self { engine, low, high, at_low, at_high }
     }
 
+    /// Connects another broker, which the test plays too, with one portal.
+    pub fn other_broker(&mut self, name: u128) -> (PeerId, PortalId) {
+        let (peer, portals) = self.engine.connect(Relation::Broker, 1).unwrap();
+        let hello = Hello { is_broker: true, ..hello(name, 1) };
+        self.say(peer, Message::Hello(hello)).unwrap();
+        self.asked();
+        (peer, portals[0])
+    }
+
     pub fn say(&mut self, peer: PeerId, message: Message<Bytes>) -> Said {
         let result = self.engine.handle_message(peer, message);
         self.engine.audit().unwrap();
