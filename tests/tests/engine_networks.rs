@@ -461,7 +461,9 @@ fn an_offer_that_comes_after_the_loss_of_the_old_way_says_whose_loss() {
     let far = net.pass((0, at_2), (2, from_2), far);
     net.lose(0, 1);
     net.deliver_to(1);
+    // The offer is answered before the old way says anything.
     net.let_go();
+    net.hold_back(0, 2);
     net.rest();
     for (node, portal) in [(1, near), (2, far)] {
         let cause = net.engines[node].cause(portal);
