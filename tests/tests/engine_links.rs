@@ -6,8 +6,8 @@ mod engines;
 use engines::{Bench, Bytes, UPPER_HALF, assert_cut, parcel, portal_on, with};
 use ipcz_core::limits::MAX_INITIAL_PORTALS;
 use ipcz_core::{
-    CauseKind, Descriptor, LinkId, Message, NetworkMessage, NodeName, Parcel, PeerId, PutRefused,
-    RouteMessage,
+    CauseKind, Descriptor, Effect, LinkId, Message, NetworkMessage, NodeName, Parcel, PeerId,
+    PutRefused, RouteMessage,
 };
 
 /// The links of portals that were sent to a peer.
@@ -64,6 +64,27 @@ fn what_was_not_read_does_not_follow_the_last_of_a_link() {
     bench.engine.audit().unwrap();
     let heard = bench.heard(bench.low);
     assert!(!heard.iter().any(|message| matches!(message, Message::Parcel { .. })), "{heard:?}");
+}
+
+#[test]
+fn a_merged_route_is_not_shortened_before_it_is_known_to_end() {
+    let mut bench = Bench::new();
+    bench.engine.merge(bench.at_low[0], bench.at_high[0]).unwrap();
+    let heard = bench.asked();
+    let probe = heard.iter().find_map(|effect| match effect {
+        Effect::Send { message: Message::Route(_, RouteMessage::Probe(probe)), .. } => Some(*probe),
+        _ => None,
+    });
+    let yields = Message::Route(LinkId(0), RouteMessage::Yield);
+    assert!(heard.contains(&Effect::Send { peer: bench.low, message: yields }));
+    bench.say_on(bench.low, 0, RouteMessage::Grant).unwrap();
+    assert_eq!(bench.asked(), []);
+    bench.say_on(bench.high, 0, RouteMessage::Answer(probe.unwrap())).unwrap();
+    let heard = bench.heard(bench.high);
+    assert!(
+        matches!(heard[..], [Message::Route(LinkId(0), RouteMessage::BypassMe(_))]),
+        "{heard:?}"
+    );
 }
 
 fn large(len: usize) -> Parcel<Bytes> {
