@@ -2,6 +2,8 @@
 
 #[path = "../tests/engine_brokers.rs"]
 mod engine_brokers;
+#[path = "../tests/engine_couriers.rs"]
+mod engine_couriers;
 #[path = "../tests/engine_heirs.rs"]
 mod engine_heirs;
 #[path = "../tests/engine_hellos.rs"]

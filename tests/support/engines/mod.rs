@@ -1,6 +1,7 @@
 //! Engines that are driven by hand: one whose peers a test plays itself, and small networks.
 #![allow(dead_code, unreachable_pub, reason = "each test uses some of it")]
 
+pub mod cargo;
 pub mod net;
 
 use ipcz_core::{
