@@ -1,5 +1,7 @@
 //! The tests that drive engines by hand, as `ipcz-tests` has them.
 
+#[path = "../tests/engine_acquaintances.rs"]
+mod engine_acquaintances;
 #[path = "../tests/engine_brokers.rs"]
 mod engine_brokers;
 #[path = "../tests/engine_couriers.rs"]

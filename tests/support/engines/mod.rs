@@ -69,7 +69,11 @@ pub struct Bench {
 
 impl Bench {
     pub fn new() -> Self {
-        let mut engine = Engine::new(config(5, true));
+        Self::with(config(5, true))
+    }
+
+    pub fn with(config: Config) -> Self {
+        let mut engine = Engine::new(config);
         let (low, at_low) = engine.connect(Relation::Client, 2).unwrap();
         let (high, at_high) = engine.connect(Relation::Client, 2).unwrap();
         engine.handle_message(low, Message::Hello(hello(3, 2))).unwrap();
