@@ -24,5 +24,7 @@ mod engine_networks;
 mod engine_peers;
 #[path = "../tests/engine_portals.rs"]
 mod engine_portals;
+#[path = "../tests/engine_reconnect.rs"]
+mod engine_reconnect;
 #[path = "../tests/engine_relay.rs"]
 mod engine_relay;
