@@ -1,7 +1,9 @@
 //! Engines that are driven by hand: one whose peers a test plays itself, and small networks.
 #![allow(dead_code, unreachable_pub, reason = "each test uses some of it")]
 
+pub mod cargo;
 pub mod net;
+pub mod things;
 
 use ipcz_core::{
     Config, Descriptor, Effect, Engine, Hello, LinkId, Message, NodeName, Parcel, PeerId, PortalId,
