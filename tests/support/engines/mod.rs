@@ -3,6 +3,7 @@
 
 pub mod cargo;
 pub mod net;
+pub mod things;
 
 use ipcz_core::{
     Config, Descriptor, Effect, Engine, Hello, LinkId, Message, NodeName, Parcel, PeerId, PortalId,

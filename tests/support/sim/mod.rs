@@ -3,7 +3,8 @@
 //! A [`World`] is some nodes, the connections between them and a `model` of what applications did.
 //! [`World::apply`] carries out one [`Step`]: a delivery or something that an application or a fault
 //! does. [`Scheduler`] picks steps from a seed. After every step [`check`] compares the engines with
-//! the model; once nothing is under way it compares what must hold in the end.
+//! the model; once nothing is under way it compares what must hold in the end. `docs/simulator.md` says how to
+//! use it.
 //!
 //! | file | concern |
 //! | --- | --- |
