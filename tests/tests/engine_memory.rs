@@ -285,3 +285,21 @@ fn what_is_made_here_outlives_a_delegate() {
     assert_eq!(answers.collect::<Vec<_>>(), [(there, false), (here, true)]);
     assert_eq!(engine.pending_memory(), 0);
 }
+
+#[test]
+fn a_delegate_answers_what_it_was_asked_and_nothing_else() {
+    // The first request is made here; the last one has to wait until others are answered.
+    let last = 1 + MAX_PENDING_MEMORY as u64 + 1;
+    for (id, asked) in [(1, false), (2, true), (last - 1, true), (last, false)] {
+        let mut engine = Engine::<Vec<u8>>::new(config(5, false));
+        assert_eq!(engine.allocate(10), Ok(AllocationId(1)));
+        let (delegate, _) = engine.connect_to_delegate(Relation::Broker, 0).unwrap();
+        let greeting = ipcz_core::Hello { is_broker: true, wants_broker: false, ..hello(3, 0) };
+        engine.handle_message(delegate, Message::Hello(greeting)).unwrap();
+        for id in 2..=last {
+            assert_eq!(engine.allocate(10), Ok(AllocationId(id)));
+        }
+        assert_eq!(engine.handle_message(delegate, provide(id, 10)).is_ok(), asked, "{id}");
+        assert_eq!(engine.has_peer(delegate), asked);
+    }
+}
