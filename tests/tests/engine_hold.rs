@@ -312,3 +312,19 @@ fn a_bypass_does_not_wait_for_what_is_on_hold() {
     let (sent, _) = bench.asked();
     assert_eq!(sequences(&sent), [0]);
 }
+
+#[test]
+fn an_answer_may_hold_as_many_portals_as_a_parcel() {
+    let mut bench = Bench::new();
+    bench.put(0, OBJECT, vec![]);
+    let (ticket, mut parcel) = bench.handed_out();
+    parcel.portals.extend((0..MAX_PORTALS_PER_PARCEL).map(|_| bench.engine.open_portals().0));
+    bench.answer(ticket, ready(parcel));
+    let (sent, _) = bench.asked();
+    let moved = sent.iter().map(|message| match message {
+        Message::Parcel { portals, .. } => portals.len(),
+        _ => 0,
+    });
+    assert_eq!(moved.collect::<Vec<_>>(), [MAX_PORTALS_PER_PARCEL]);
+    assert_eq!(bench.cause(0), None);
+}

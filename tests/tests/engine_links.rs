@@ -7,7 +7,7 @@ use engines::{Bench, Bytes, UPPER_HALF, assert_cut, parcel, portal_on, with};
 use ipcz_core::limits::MAX_INITIAL_PORTALS;
 use ipcz_core::{
     CauseKind, Descriptor, Effect, LinkId, Message, NetworkMessage, NodeName, Parcel, PeerId,
-    PutRefused, RouteMessage,
+    Probe, PutRefused, RouteMessage, Secret,
 };
 
 /// The links of portals that were sent to a peer.
@@ -85,6 +85,24 @@ fn a_merged_route_is_not_shortened_before_it_is_known_to_end() {
         matches!(heard[..], [Message::Route(LinkId(0), RouteMessage::BypassMe(_))]),
         "{heard:?}"
     );
+}
+
+#[test]
+fn what_asks_for_the_end_of_a_route_counts_its_hops() {
+    let probe = |hops| Probe { token: Secret(4), hops };
+    let ask = RouteMessage::Probe(probe(7));
+    // A terminal answers, and the answer has its own way.
+    let mut bench = Bench::new();
+    bench.say_on(bench.low, 0, ask).unwrap();
+    let answer = Message::Route(LinkId(0), RouteMessage::Answer(probe(1)));
+    assert_eq!(bench.heard(bench.low), [answer]);
+    // A proxy passes both on.
+    for say in [RouteMessage::Probe, RouteMessage::Answer] {
+        let mut bench = Bench::new();
+        let link = bench.moved_to_high().link;
+        bench.say_on(bench.low, 0, say(probe(7))).unwrap();
+        assert_eq!(bench.heard(bench.high), [Message::Route(link, say(probe(8)))]);
+    }
 }
 
 fn large(len: usize) -> Parcel<Bytes> {
