@@ -111,7 +111,7 @@ impl Node {
             name: NodeName(u128::from_le_bytes(random()?)),
             is_broker,
             key: random()?,
-            features: 0,
+            features: if driver.pump().is_some() { wire::feature::SHARED_MEMORY } else { 0 },
             max_payload: wire::MAX_PAYLOAD as u64,
             takes_referrals: true,
         };

@@ -6,12 +6,13 @@ use std::time::Instant;
 use ipcz_core::{Cause, CauseKind, Effect, Message, Pairing, PeerId, TrapEvent};
 
 use super::callbacks::Callbacks;
-use super::link::{Link, Outgoing};
+use super::link::{Addressed, Link, Outgoing};
 use super::notices::Notice;
 use super::pump::{LINGER, LinkHandler, guarded};
 use super::state::{ConnectionState, Shared, State};
 use crate::driver::Transport;
 use crate::sync::lock;
+use crate::wire;
 
 /// Work that needs the node's lock released. Most steps have none or one piece of it, and an empty
 /// list costs no allocation.
@@ -19,12 +20,14 @@ use crate::sync::lock;
 pub(crate) struct Work {
     activate: Vec<Arc<Link>>,
     flush: Vec<Arc<Link>>,
+    /// Links to peers that shared memory can be offered to.
+    offer: Vec<Arc<Link>>,
     close: Vec<(Arc<Link>, Cause)>,
     notices: Vec<(Notice, TrapEvent)>,
     pairings: Vec<Pairing>,
     unwanted: Vec<Box<dyn Transport>>,
     /// Messages to peers that are gone. They may own what is not to be closed under a lock.
-    undeliverable: Vec<Outgoing>,
+    undeliverable: Vec<Addressed>,
     /// Connections of which more is known.
     changed: Vec<Arc<ConnectionState>>,
     /// The pump has callbacks to run.
@@ -54,6 +57,7 @@ impl State {
                 }
                 Effect::DropTransport(id) => work.unwanted.extend(self.transports.remove(&id)),
                 Effect::Connected(peer) => {
+                    work.offer.extend(self.link_to_offer(peer));
                     let Some(state) = self.connections.get(&peer) else { continue };
                     lock(&state.progress).name = self.engine.peer_name(peer);
                     work.changed.push(Arc::clone(state));
@@ -63,12 +67,12 @@ impl State {
         }
     }
 
-    fn send(&mut self, peer: PeerId, message: Outgoing, work: &mut Work) {
+    fn send(&mut self, peer: PeerId, message: Addressed, work: &mut Work) {
         let Some(link) = self.links.get(&peer) else {
             work.undeliverable.push(message);
             return;
         };
-        link.push(message);
+        link.push(Outgoing::Message(message));
         if !work.flush.iter().any(|known| Arc::ptr_eq(known, link)) {
             work.flush.push(Arc::clone(link));
         }
@@ -83,6 +87,23 @@ impl State {
             lock(&state.progress).ended = Some(cause);
             work.changed.push(state);
         }
+    }
+
+    /// The link to a peer that has just said hello, if this side is to make memory for it.
+    fn link_to_offer(&self, peer: PeerId) -> Option<Arc<Link>> {
+        let makes = self.can_share_with(peer) && self.engine.config().name < self.engine.peer_name(peer)?;
+        self.links.get(&peer).filter(|_| makes).cloned()
+    }
+
+    /// Whether a peer may offer this node memory.
+    pub(super) fn may_be_offered(&self, peer: PeerId) -> bool {
+        let name = self.engine.peer_name(peer);
+        self.can_share_with(peer) && name.is_some_and(|name| name < self.engine.config().name)
+    }
+
+    fn can_share_with(&self, peer: PeerId) -> bool {
+        let features = self.engine.features_of(peer).unwrap_or_default();
+        features & wire::feature::SHARED_MEMORY != 0
     }
 
     /// Makes the way out to a peer. Its transport is to be activated after the step.
@@ -111,6 +132,9 @@ impl Shared {
         }
         for link in work.flush {
             link.flush();
+        }
+        for link in work.offer {
+            link.offer(self);
         }
         for (link, cause) in work.close {
             self.close_link(link, cause);
@@ -164,7 +188,7 @@ impl Shared {
 
 fn give(notice: Notice, event: TrapEvent) {
     match notice {
-        Notice::Wake(waker) => waker.wake(),
+        Notice::Wake(waker) | Notice::Thread(waker) => waker.wake(),
         Notice::Watch(watcher) => watcher.on_ready(),
         Notice::Call(callback) => callback(event),
     }

@@ -32,6 +32,7 @@
 
 mod callbacks;
 mod carry;
+mod lead;
 mod link;
 mod notices;
 mod payload;
@@ -42,4 +43,4 @@ mod wait;
 pub(crate) use notices::{Notice, Watcher};
 pub(crate) use payload::{Contents, Slot};
 pub(crate) use state::{ConnectionState, Guard, Shared};
-pub(crate) use wait::{Parker, block_on};
+pub(crate) use wait::block_on;

@@ -27,3 +27,14 @@ impl Payload for Contents {
         self.num_bytes
     }
 }
+
+impl Contents {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// Whether there is something in it that only a driver can carry.
+    pub(crate) fn has_attachments(&self) -> bool {
+        self.slots.iter().any(|slot| matches!(slot, Slot::Os(_)))
+    }
+}

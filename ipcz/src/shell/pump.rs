@@ -14,17 +14,19 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ipcz_core::{Message, PeerId, ProtocolViolation};
+use ipcz_core::{Message, PeerId};
 
-use super::link::Link;
-use super::payload::{Contents, Slot};
+use super::link::{Incoming, Link, into_message};
 use super::state::{Shared, State};
-use crate::driver::{Attachment, Frame, Pump, Transport, TransportClosed, TransportHandler};
-use crate::wire::{self, HandleKind};
+use crate::driver::{Frame, Pump, TransportClosed, TransportHandler};
+use crate::wire::LinkMessage;
 
 /// How long a link that is closed on purpose may take to hand over what was put before, unless
 /// whoever shuts the node down says more.
 pub(super) const LINGER: Duration = Duration::from_secs(5);
+
+/// How many batches of a peer's are read after its transport was closed: what a ring can hold, and more.
+const MAX_LAST_BATCHES: usize = 256;
 
 /// Runs code of the application, and outlives its panic, of which the panic hook has told already.
 /// What else the step has to do must not be lost with it: others wait for that.
@@ -62,8 +64,9 @@ impl Shared {
         if self.is_over() {
             return Ok(());
         }
+        let tick = self.read_in_background();
         let more = self.callbacks.is_due().then_some(Duration::ZERO);
-        let waited = pump.wait([timeout, more].into_iter().flatten().min());
+        let waited = pump.wait([timeout, more, tick].into_iter().flatten().min());
         if waited.is_err() {
             // The wait itself cannot fail while the driver lives; without it nothing arrives.
             let peers = self.look(|state| state.links.keys().copied().collect::<Vec<_>>());
@@ -126,24 +129,53 @@ impl LinkHandler {
     }
 }
 
+impl LinkHandler {
+    /// Takes what came over the transport: messages, words about the link, and what belongs to
+    /// records of the ring.
+    fn take_frames(&self, frames: &mut Vec<Frame>) {
+        let mut messages = Vec::new();
+        for frame in frames.drain(..) {
+            let Some(mut frame) = self.link.take_frame(frame) else { continue };
+            match LinkMessage::decode(&frame.head) {
+                None => messages.push(into_message(frame)),
+                Some(word) => {
+                    self.take_messages(&mut messages);
+                    let attachments = std::mem::take(&mut frame.attachments);
+                    let taken = word
+                        .and_then(|word| self.link.take_word(&self.shared, word, attachments));
+                    if taken.is_err() {
+                        return self.shared.step(|state| state.engine.handle_garbage(self.peer()));
+                    }
+                }
+            }
+        }
+        self.take_messages(&mut messages);
+    }
+
+    fn take_messages(&self, messages: &mut Vec<Incoming>) {
+        if messages.is_empty() {
+            return;
+        }
+        self.shared.step(|state| {
+            for message in messages.drain(..) {
+                state.take_message(self.peer(), message);
+            }
+        });
+    }
+}
+
 impl TransportHandler for LinkHandler {
     /// One lock for the whole batch: decoding happens before it, everything that follows after it.
     ///
     /// A panic in here is a defect of this crate that the peer has found. It costs the peer its
     /// connection, and no other peer anything.
     fn on_frames(&self, frames: &mut Vec<Frame>) {
-        let took = catch_unwind(AssertUnwindSafe(|| {
-            let messages: Vec<_> = frames.drain(..).map(into_message).collect();
-            self.shared.step(|state| {
-                for message in messages {
-                    state.take_message(self.peer(), message);
-                }
-            });
-        }));
+        let took = catch_unwind(AssertUnwindSafe(|| self.take_frames(frames)));
         if took.is_err() {
             guarded(|| self.shared.step(|state| state.engine.handle_garbage(self.peer())));
             self.link.close_now();
         }
+        self.shared.read_for_nobody(&self.link);
     }
 
     fn on_drained(&self) {
@@ -151,8 +183,16 @@ impl TransportHandler for LinkHandler {
     }
 
     fn on_closed(&self, why: TransportClosed) {
+        // What the peer wrote before it went is there still. It may be writing yet, if it lies.
+        for _ in 0..MAX_LAST_BATCHES {
+            if !self.link.read(&self.shared) {
+                break;
+            }
+        }
+        self.shared.lead.remove(&self.link);
         guarded(|| {
             self.shared.step(|state| match why {
+                _ if self.link.is_broken() => state.engine.handle_garbage(self.peer()),
                 TransportClosed::Violation(_) => state.engine.handle_garbage(self.peer()),
                 _ => state.engine.handle_lost(self.peer()),
             });
@@ -161,11 +201,8 @@ impl TransportHandler for LinkHandler {
     }
 }
 
-/// A message as it arrived, with the transport that an introduction brought.
-type Incoming = Result<(Message<Contents>, Option<Box<dyn Transport>>), ProtocolViolation>;
-
 impl State {
-    fn take_message(&mut self, peer: PeerId, message: Incoming) {
+    pub(super) fn take_message(&mut self, peer: PeerId, message: Incoming) {
         match message {
             Ok((mut message, transport)) => {
                 let id = transport.map(|transport| self.park_transport(transport));
@@ -180,52 +217,4 @@ impl State {
             Err(_) => self.engine.handle_garbage(peer),
         }
     }
-}
-
-fn into_message(frame: Frame) -> Incoming {
-    let Frame { head, body, attachments } = frame;
-    let mut attachments = attachments.into_iter();
-    let mut transport = None;
-    let message = match wire::decode(&head)? {
-        Message::Parcel { link, sequence, hops, payload, portals } => {
-            let payload = contents(body, &payload, &mut attachments)?;
-            Message::Parcel { link, sequence, hops, payload, portals }
-        }
-        _ if !body.is_empty() => return Err(ProtocolViolation("a payload without a parcel")),
-        Message::Network(message) => {
-            if message.transport().is_some() {
-                let Some(Attachment::Transport(carried)) = attachments.next() else {
-                    return Err(ProtocolViolation("a transport that is missing"));
-                };
-                transport = Some(carried);
-            }
-            Message::Network(message)
-        }
-        Message::Hello(hello) => Message::Hello(hello),
-        Message::Route(link, message) => Message::Route(link, message),
-        Message::Accept(accept) => Message::Accept(accept),
-    };
-    match attachments.next() {
-        None => Ok((message, transport)),
-        Some(_) => Err(ProtocolViolation("an attachment that nothing names")),
-    }
-}
-
-fn contents(
-    data: Vec<u8>,
-    kinds: &[HandleKind],
-    attachments: &mut impl Iterator<Item = Attachment>,
-) -> Result<Contents, ProtocolViolation> {
-    if data.len() > wire::MAX_PAYLOAD {
-        return Err(ProtocolViolation("a payload that is too large"));
-    }
-    let slots = kinds.iter().map(|kind| match kind {
-        HandleKind::Portal => Ok(Slot::Portal),
-        HandleKind::Attachment => match attachments.next() {
-            Some(Attachment::Handle(handle)) => Ok(Slot::Os(handle)),
-            _ => Err(ProtocolViolation("a handle that is missing or of another kind")),
-        },
-    });
-    let slots = slots.collect::<Result<_, _>>()?;
-    Ok(Contents { num_bytes: data.len(), data, slots })
 }

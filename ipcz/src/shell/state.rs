@@ -11,6 +11,7 @@ use ipcz_core::{Cause, Config, Engine, NodeName, PeerId, TransportId};
 
 use super::callbacks::Callbacks;
 use super::carry::Work;
+use super::lead::Lead;
 use super::link::Link;
 use super::notices::Notices;
 use super::payload::Contents;
@@ -28,6 +29,9 @@ pub(crate) struct Shared {
     pub(crate) is_broker: bool,
     state: Mutex<State>,
     pub(super) callbacks: Callbacks,
+    pub(super) lead: Lead,
+    /// Whether waiting threads may stay awake for a little while.
+    pub(super) spins: bool,
     /// Signalled when the last link is gone.
     idle: Condvar,
 }
@@ -91,6 +95,8 @@ impl Shared {
         system: Option<Arc<UnixDriver>>,
         config: Config,
     ) -> io::Result<Arc<Self>> {
+        let notices = Notices::default();
+        let lead = Lead::new(notices.others());
         let shared = Arc::new(Self {
             driver,
             system,
@@ -101,13 +107,15 @@ impl Shared {
                 links: BTreeMap::new(),
                 transports: BTreeMap::new(),
                 last_transport: 0,
-                notices: Notices::default(),
+                notices,
                 connections: BTreeMap::new(),
                 open_transports: 0,
                 stopped: false,
                 cut_short: false,
             }),
             callbacks: Callbacks::default(),
+            lead,
+            spins: true,
             idle: Condvar::new(),
         });
         shared.start_pump()?;

@@ -42,9 +42,17 @@
 
 mod decode;
 mod encode;
+mod link;
 
 pub(crate) use decode::decode;
 pub(crate) use encode::encode;
+pub(crate) use link::{LinkMessage, Offer};
+
+/// What a hello says of optional features, as bits.
+pub(crate) mod feature {
+    /// Links may be carried by shared memory.
+    pub(crate) const SHARED_MEMORY: u64 = 1;
+}
 
 /// What stands in one place of a parcel's list of handles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
