@@ -2,7 +2,8 @@
 //!
 //! # Safety
 //!
-//! Every unsafe block here copies bytes between private memory and the mapping. What makes it sound:
+//! Every unsafe block here copies bytes between private memory and the mapping, or makes an atomic
+//! word of four of its bytes. What makes it sound:
 //!
 //! 1. `MmapRaw` owns the mapping: `len` bytes from its pointer stay mapped, readable and writable
 //!    while it lives. `Region` hands out mappings of regions only whose size is sealed, so the
@@ -14,12 +15,15 @@
 //!    bytes, which the callers of this module must expect of a hostile peer anyway. A compiler fence
 //!    behind each copy keeps the optimizer from reading the shared bytes again where the program
 //!    reads the private copy.
+//! 5. A word is reached by atomic operations of its own size only: `layout` places the words where
+//!    this process copies nothing. Whatever other processes do there, a word holds some value.
 #![allow(unsafe_code)]
 
 use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::sync::atomic::{Ordering, compiler_fence};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
 use memmap2::{MmapOptions, MmapRaw};
 
@@ -60,6 +64,7 @@ impl Mapping {
     ///
     /// # Errors
     /// They would not fit; nothing was copied.
+    #[inline]
     pub fn copy_in(&self, offset: usize, bytes: &[u8]) -> Result<(), OutOfBounds> {
         let to = self.at(offset, bytes.len())?;
         // SAFETY: `bytes` is private memory, valid for reads of its length. `at` has checked that
@@ -74,6 +79,7 @@ impl Mapping {
     ///
     /// # Errors
     /// The mapping ends before `bytes` is full; nothing was copied.
+    #[inline]
     pub fn copy_out(&self, offset: usize, bytes: &mut [u8]) -> Result<(), OutOfBounds> {
         let from = self.at(offset, bytes.len())?;
         // SAFETY: `bytes` is private memory, valid for writes of its length. `at` has checked that
@@ -84,7 +90,43 @@ impl Mapping {
         Ok(())
     }
 
+    /// Appends `len` bytes of the mapping at `offset` to `bytes`: one copy, and nothing is zeroed.
+    ///
+    /// # Errors
+    /// The mapping ends before; nothing was copied.
+    pub fn append_to(
+        &self,
+        offset: usize,
+        len: usize,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), OutOfBounds> {
+        let from = self.at(offset, len)?;
+        bytes.reserve(len);
+        let spare = bytes.spare_capacity_mut().as_mut_ptr().cast::<u8>();
+        // SAFETY: `reserve` has made at least `len` spare bytes, valid for writes. `at` has checked
+        // that as many bytes of the mapping begin at `from`, which are readable (1, 2 above). The
+        // two do not overlap, since no reference to the mapping exists (3). Racing writes: 4.
+        unsafe { std::ptr::copy_nonoverlapping(from, spare, len) };
+        compiler_fence(Ordering::SeqCst);
+        // SAFETY: the `len` bytes behind the old end are within the capacity and were just written.
+        unsafe { bytes.set_len(bytes.len() + len) };
+        Ok(())
+    }
+
+    /// The control word at `offset`.
+    ///
+    /// # Errors
+    /// The mapping ends before, or the word would not lie at a multiple of its size.
+    pub(super) fn word(self: &Arc<Self>, offset: usize) -> Result<SharedWord, OutOfBounds> {
+        let at = self.at(offset, size_of::<AtomicU32>())?;
+        if !at.cast::<AtomicU32>().is_aligned() {
+            return Err(OutOfBounds { offset, len: size_of::<AtomicU32>(), mapped: self.len() });
+        }
+        Ok(SharedWord { mapping: Arc::clone(self), offset })
+    }
+
     /// A pointer to `len` bytes at `offset`, if all of them are mapped.
+    #[inline]
     fn at(&self, offset: usize, len: usize) -> Result<*mut u8, OutOfBounds> {
         let mapped = self.len();
         match offset.checked_add(len) {
@@ -97,5 +139,42 @@ impl Mapping {
 impl fmt::Debug for Mapping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mapping").field("len", &self.len()).finish()
+    }
+}
+
+/// A control word in a mapping, which it keeps mapped. Little-endian, wherever this runs.
+#[derive(Debug, Clone)]
+pub struct SharedWord {
+    mapping: Arc<Mapping>,
+    /// Checked when this was made: the word is within the mapping, and aligned.
+    offset: usize,
+}
+
+impl SharedWord {
+    #[inline]
+    fn atomic(&self) -> &AtomicU32 {
+        let at = self.mapping.raw.as_mut_ptr().wrapping_add(self.offset).cast::<u32>();
+        // SAFETY: `Mapping::word` has checked that the word is aligned and within the mapping, which
+        // lives as long as `self`, and so as long as the reference (1, 2 above). Every pattern of
+        // bits is a `u32`. This process reaches the word atomically only (5). An `AtomicU32` may be
+        // written while a reference to it exists, by other processes as by other threads.
+        unsafe { AtomicU32::from_ptr(at) }
+    }
+}
+
+impl super::memory::Word for SharedWord {
+    #[inline]
+    fn load(&self, ordering: Ordering) -> u32 {
+        u32::from_le(self.atomic().load(ordering))
+    }
+
+    #[inline]
+    fn store(&self, value: u32, ordering: Ordering) {
+        self.atomic().store(value.to_le(), ordering);
+    }
+
+    #[inline]
+    fn swap(&self, value: u32, ordering: Ordering) -> u32 {
+        u32::from_le(self.atomic().swap(value.to_le(), ordering))
     }
 }
