@@ -193,7 +193,8 @@ impl Link {
 
     /// Sends over the transport, up to the word that ends this.
     fn send_frames(&self, kit: &mut Kit) {
-        while let (None, Some(next)) = (&kit.outlet, kit.messages.pop_front()) {
+        while kit.outlet.is_none() {
+            let Some(next) = kit.messages.pop_front() else { break };
             kit.frames.push_back(match next {
                 Outgoing::Message(message) => frames::into_frame(message),
                 Outgoing::Word(frame) => frame,
@@ -343,10 +344,8 @@ impl Link {
     pub(super) fn arm(&self, sleep: Sleep) -> bool {
         let Some(inlet) = self.open_inlet() else { return true };
         inlet.arm(sleep);
-        if lock(&self.outbox).stalled {
-            // The peer rings only whom it sees asleep, so there may be room by now.
-            self.flush();
-        }
+        // The peer rings only whom it sees asleep, so there may be room by now.
+        self.retry();
         inlet.is_quiet()
     }
 
@@ -369,9 +368,15 @@ impl Link {
     }
 
     /// Sends what had to wait, if the peer has made room meanwhile, and what is to go back to it.
+    ///
+    /// A flusher at work may have found no room, and not said so yet: it tries once more.
     pub(super) fn retry(&self) {
         let nudged = self.open_inlet().is_some_and(Inlet::take_nudge);
-        if nudged || lock(&self.outbox).stalled {
+        let may_wait = {
+            let outbox = lock(&self.outbox);
+            outbox.stalled || outbox.flushing
+        };
+        if nudged || may_wait {
             self.flush();
         }
     }

@@ -37,6 +37,8 @@ pub(crate) struct Outlet {
     pub(super) driver: Arc<dyn Driver>,
     /// The last message's head: memory for the next one's.
     pub(super) head: Vec<u8>,
+    /// The peer is to be asked for blocks, and was not for lack of room in the ring.
+    pub(super) wants: bool,
 }
 
 /// How far a batch came.
@@ -67,7 +69,8 @@ impl Outlet {
         if self.received.has_done() {
             sent = self.hand_back();
         }
-        while let (Ok(Sent::All), Some(next)) = (&sent, queue.pop_front()) {
+        while let Ok(Sent::All) = sent {
+            let Some(next) = queue.pop_front() else { break };
             match self.send_one(next, transport) {
                 Ok(()) => {}
                 Err(Refused::Stalled(message)) => {
@@ -154,14 +157,22 @@ impl Outlet {
                 Ok(block) => return Ok(block),
                 Err(AllocateError::NeedsRegion(num_bytes)) => self.grow(num_bytes, transport)?,
                 Err(AllocateError::Full { ask }) => {
-                    if ask {
-                        self.write(Kind::Want, &[], &[])?;
-                    }
+                    self.wants |= ask;
+                    self.ask()?;
                     return Err(WriteError::Full);
                 }
                 Err(AllocateError::TooLarge) => return Err(WriteError::TooLong),
             }
         }
+    }
+
+    /// Asks the peer for blocks, if that is still to be done.
+    fn ask(&mut self) -> Result<(), WriteError> {
+        if self.wants {
+            self.write(Kind::Want, &[], &[])?;
+            self.wants = false;
+        }
+        Ok(())
     }
 
     /// Adds a region to the arena.

@@ -22,7 +22,8 @@ use crate::driver::{Attachment, Frame};
 use crate::shell::state::Shared;
 use crate::shm::doorbell::Sleep;
 use crate::shm::link::{Budgets, Ends, LinkError};
-use crate::shm::{Layout, Region};
+use crate::shm::layout::Layout;
+use crate::shm::Region;
 use crate::sync::lock;
 use crate::wire::{self, LinkMessage, Offer};
 
@@ -139,6 +140,7 @@ impl Link {
             bell: Bell::new(doorbell),
             driver: Arc::clone(&shared.driver),
             head: Vec::new(),
+            wants: false,
         })
     }
 
