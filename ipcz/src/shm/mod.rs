@@ -41,6 +41,8 @@ mod sync;
 
 #[cfg(all(test, loom))]
 mod models;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 pub(crate) use cpu::current_cpu;
 pub use mapping::{Mapping, OutOfBounds};

@@ -12,9 +12,23 @@
 //!
 //! # What was weakened, and what failed
 //!
-//! | change | fails |
+//! Each of these was tried by itself:
+//!
+//! | change | caught by |
 //! | --- | --- |
-//! | TABLE |
+//! | tail stored, or loaded, relaxed | every model |
+//! | head stored, or loaded, relaxed | `a_reader_that_stays_awake_..`, and all in which a ring fills |
+//! | no fence in `who_sleeps` or in `arm` | every model in which a consumer sleeps |
+//! | no fence in `release` | the models in which a ring fills |
+//! | no fence when the ring is full, or no second look at head | `a_producer_that_was_rung_too_early_..` |
+//! | a full ring does not publish | `a_full_ring_publishes_what_it_holds` |
+//! | `release` never looks at *waiting* | the models in which a ring fills |
+//! | the flag is read and cleared in two steps | `a_block_that_came_back_..` and others |
+//! | head stored before the record is copied out | `a_reader_that_stays_awake_..` |
+//! | tail not looked at after arming | every model in which a consumer sleeps |
+//!
+//! Arming, and setting *waiting*, are swaps where stores would do. loom does not know that nothing comes
+//! between the two halves of a swap, and so reports a lost wake-up that no memory can show.
 
 mod bell;
 mod blocks;

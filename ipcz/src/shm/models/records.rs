@@ -48,11 +48,14 @@ fn send_all(end: &mut End, records: &[&[u8]], publish_each: bool) {
 }
 
 /// Reads until `expected` has come, sleeping while there is nothing.
-fn receive_all(end: &mut End, expected: &[&[u8]]) {
+fn receive_all(end: &mut End, expected: &[&[u8]], release_each: bool) {
     let mut expected: VecDeque<_> = expected.iter().collect();
     loop {
         while let Some(bytes) = read(&mut end.reader) {
             assert_eq!(expected.pop_front().map(|bytes| &bytes[..]), Some(&bytes[..]));
+            if release_each {
+                end.release();
+            }
         }
         end.release();
         if expected.is_empty() {
@@ -63,11 +66,15 @@ fn receive_all(end: &mut End, expected: &[&[u8]]) {
 }
 
 fn carries(records: &'static [&'static [u8]], publish_each: bool) {
+    carries_and_releases(records, publish_each, false);
+}
+
+fn carries_and_releases(records: &'static [&'static [u8]], publish_each: bool, release_each: bool) {
     check(move || {
         let (memory, one, two) = places();
         let (mut a, mut b) = End::pair(&memory, one, two);
         let sender = thread::spawn(move || send_all(&mut a, records, publish_each));
-        receive_all(&mut b, records);
+        receive_all(&mut b, records, release_each);
         sender.join().unwrap();
     });
 }
@@ -88,6 +95,12 @@ fn a_batch_is_published_at_once() {
 #[test]
 fn a_waiting_producer_is_rung() {
     carries(&[&[1], &[2], &[3]], true);
+}
+
+/// The first release does not make room enough, so the producer waits anew for the second.
+#[test]
+fn a_producer_that_was_rung_too_early_is_rung_again() {
+    carries_and_releases(&[&[], &[], &[1], &[2]], false, true);
 }
 
 /// The same where what is to be read first was not published when the ring was found full.
