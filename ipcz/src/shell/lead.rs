@@ -121,6 +121,8 @@ impl Shared {
                         continue;
                     }
                 }
+                // What the waker was used for before this look, it sees.
+                parker.take_notice();
                 if let Some(found) = look(Some(parker.waker())) {
                     return Some(found);
                 }
