@@ -10,10 +10,9 @@ use ipcz_core::{ConnectRefused, NodeName, PeerId, Relation};
 use crate::driver::Transport;
 use crate::driver::unix::Credentials;
 use crate::error::{Disconnect, Error, ErrorKind};
-use crate::node::ConnectOptions;
 use crate::shell::ConnectionState;
 use crate::sync::lock;
-use crate::{Endpoint, Node, Portal};
+use crate::{ConnectOptions, Endpoint, Node, Portal};
 
 /// A connection to another node, and the portals that it started with.
 ///
@@ -63,7 +62,11 @@ impl Connection {
             if inner.stopped {
                 return Err((ErrorKind::ShutDown, transport));
             }
-            match inner.engine.connect(relation, options.portals) {
+            let begun = match options.delegates_allocation {
+                false => inner.engine.connect(relation, options.portals),
+                true => inner.engine.connect_to_delegate(relation, options.portals),
+            };
+            match begun {
                 Ok((peer, portals)) => {
                     inner.connections.insert(peer, Arc::clone(&state));
                     Ok((peer, portals, inner.add_link(peer, transport)))
@@ -185,6 +188,7 @@ fn error_kind(refused: ConnectRefused) -> ErrorKind {
         ConnectRefused::TooManyPortals => ErrorKind::TooManyPortals,
         ConnectRefused::NoBroker => ErrorKind::NoBroker,
         ConnectRefused::HasBroker => ErrorKind::HasBroker,
+        ConnectRefused::HasDelegate => ErrorKind::HasDelegate,
     }
 }
 

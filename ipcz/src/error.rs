@@ -37,6 +37,14 @@ pub enum DisconnectKind {
     WrongRole,
     /// These two nodes are connected already, or are one and the same.
     AlreadyConnected,
+    /// A parcel that was put on this route held an [`Object`](crate::Object) that cannot leave its
+    /// node, and the route led to another one.
+    Unsendable,
+    /// A node on the way sent a parcel that was [rejected](crate::Parcel::reject), and was cut off.
+    Rejected,
+    /// A parcel held handles that a broker had to pass on, and they could not be: the broker is gone,
+    /// or knows one of the two nodes no more. The node is the one that sent the parcel.
+    NotRelayed,
 }
 
 impl Disconnect {
@@ -71,6 +79,9 @@ impl From<Cause> for Disconnect {
             CauseKind::WrongVersion => DisconnectKind::WrongVersion,
             CauseKind::WrongRole => DisconnectKind::WrongRole,
             CauseKind::AlreadyConnected => DisconnectKind::AlreadyConnected,
+            CauseKind::Unsendable => DisconnectKind::Unsendable,
+            CauseKind::Rejected => DisconnectKind::Rejected,
+            CauseKind::NotRelayed => DisconnectKind::NotRelayed,
         };
         Self { kind, node: cause.node }
     }
@@ -96,6 +107,9 @@ impl fmt::Display for Disconnect {
             DisconnectKind::WrongVersion => "it speaks another version of the protocol",
             DisconnectKind::WrongRole => "neither node is the other's broker, or both are",
             DisconnectKind::AlreadyConnected => "these two nodes are connected already",
+            DisconnectKind::Unsendable => "a parcel held an object that cannot leave it",
+            DisconnectKind::Rejected => "it sent a parcel that was rejected, and was cut off",
+            DisconnectKind::NotRelayed => "handles that it sent could not be passed on by a broker",
         })
     }
 }
@@ -135,8 +149,20 @@ pub enum PutErrorKind {
         /// Its place in the parcel's list of handles.
         index: usize,
     },
-    /// The parcel has more handles than the 4096 that one may have.
+    /// Handle number `index` is, or holds, an [`Object`](crate::Object) without a serializer, and the
+    /// portal's peer is on another node.
+    CannotLeave {
+        /// Its place in the parcel's list of handles.
+        index: usize,
+    },
+    /// Parcels and objects in the parcel are more than 16 deep.
+    TooDeep,
+    /// The parcel has more handles than the 4096 that one may have, with those of the parcels in it.
     TooManyHandles,
+    /// The parcel holds OS handles or shared memory, which this node sends by way of its broker
+    /// alone ([`NodeOptions::with_relayed_handles`](crate::NodeOptions::with_relayed_handles)), and it
+    /// has none.
+    NoRelay,
     /// The parcel has more data than the 256 MiB that one may have, or than the node at the other end
     /// of the portal's link takes.
     TooLarge,
@@ -171,10 +197,18 @@ impl fmt::Display for PutErrorKind {
                 f,
                 "handle {index} is a portal of another node; send it through a portal of its own"
             ),
+            Self::NoRelay => {
+                f.write_str("it holds handles, and there is no broker to pass them on")
+            }
             Self::EmptyHandle { index } => write!(f, "handle {index} is empty: it was taken out"),
             Self::OwnRoute { index } => {
                 write!(f, "handle {index} is an end of the route that it would travel along")
             }
+            Self::CannotLeave { index } => write!(
+                f,
+                "handle {index} is an object without a serializer; it cannot leave this node"
+            ),
+            Self::TooDeep => f.write_str("more than 16 levels of parcels in parcels"),
             Self::TooManyHandles => f.write_str("more than 4096 handles; send several parcels"),
             Self::TooLarge => f.write_str("more than 256 MiB of data; send several parcels"),
         }
@@ -193,6 +227,25 @@ impl std::error::Error for PutError {
             PutErrorKind::Disconnected(why) => Some(why),
             _ => None,
         }
+    }
+}
+
+/// A parcel was not rejected, because it came from no other node. It is here as it was.
+#[derive(Debug, thiserror::Error)]
+#[error("the parcel came from this node: there is nobody else to reject it from")]
+pub struct RejectError {
+    parcel: Parcel,
+}
+
+impl RejectError {
+    pub(crate) fn new(parcel: Parcel) -> Self {
+        Self { parcel }
+    }
+
+    /// Gives the parcel back, with its handles.
+    #[must_use]
+    pub fn into_parcel(self) -> Parcel {
+        self.parcel
     }
 }
 
@@ -238,6 +291,18 @@ pub enum ErrorKind {
     NotConnected,
     /// The connection has no initial portal of that number, or it was taken before.
     NoSuchPortal,
+    /// The node has an allocation delegate and can take no other.
+    HasDelegate,
+    /// Shared memory has at least one byte and at most 4 GiB.
+    BadSize,
+    /// The node may not make shared memory, and has no delegate that does so for it.
+    NoDelegate,
+    /// The delegate, or the one that it asked in turn, could not make the shared memory.
+    DelegateRefused,
+    /// The connection to the delegate ended; the source says why.
+    DelegateLost,
+    /// The time was up.
+    TimedOut,
 }
 
 impl Error {
@@ -290,6 +355,14 @@ impl ErrorKind {
             ErrorKind::ShutDown => "this node was shut down",
             ErrorKind::NoParent => "this process has no connection from its parent",
             ErrorKind::NotConnected => "the connection ended before it worked",
+            ErrorKind::HasDelegate => "this node has an allocation delegate and can take no other",
+            ErrorKind::BadSize => "shared memory has at least one byte and at most 4 GiB",
+            ErrorKind::NoDelegate => {
+                "this node may not make shared memory and has no delegate that does"
+            }
+            ErrorKind::DelegateRefused => "the allocation delegate could not make the memory",
+            ErrorKind::DelegateLost => "the connection to the allocation delegate ended",
+            ErrorKind::TimedOut => "the time was up",
             ErrorKind::NoSuchPortal => {
                 "the connection has no initial portal of that number, or it was taken before"
             }

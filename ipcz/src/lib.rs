@@ -58,10 +58,14 @@ mod connection;
 pub mod driver;
 mod error;
 mod listener;
+mod memory;
 mod merge;
 mod node;
+mod object;
+mod options;
 mod os_handle;
 mod parcel;
+mod partial;
 mod portal;
 mod recv;
 mod rpc;
@@ -76,7 +80,7 @@ pub use child::Child;
 pub use connection::Connection;
 pub use driver::unix::Credentials;
 pub use error::{
-    Disconnect, DisconnectKind, Error, ErrorKind, PutError, PutErrorKind, TryRecvError,
+    Disconnect, DisconnectKind, Error, ErrorKind, PutError, PutErrorKind, RejectError, TryRecvError,
 };
 pub use ipcz_core::{NodeName, PeerInfo, Relation, Route, Topology};
 /// ```
@@ -106,10 +110,14 @@ pub use ipcz_core::{NodeName, PeerInfo, Relation, Route, Topology};
 ///
 pub use ipcz_macros::interface;
 pub use listener::Listener;
+pub use memory::{Allocation, SharedMemory};
 pub use merge::{MergeError, MergeErrorKind};
-pub use node::{ConnectOptions, Node};
+pub use node::Node;
+pub use object::Object;
+pub use options::{ConnectOptions, NodeOptions};
 pub use os_handle::OsHandle;
 pub use parcel::{Handle, Parcel};
+pub use partial::{ParcelSize, Partial, RecvWithinError};
 pub use portal::Portal;
 pub use recv::Recv;
 pub use rpc::{Call, CallError, CodecError, Endpoint, Sent, ServeError};

@@ -8,8 +8,7 @@ use ipcz_core::Relation;
 use crate::driver::Transport;
 use crate::driver::unix::{self, Credentials};
 use crate::error::Error;
-use crate::node::ConnectOptions;
-use crate::{Connection, Node};
+use crate::{ConnectOptions, Connection, Node};
 
 /// A path at which other programs connect to this node: see [`Node::listen`].
 ///

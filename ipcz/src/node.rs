@@ -5,15 +5,14 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ipcz_core::limits::MAX_INITIAL_PORTALS;
 use ipcz_core::{Config, NodeName, PortalId, Relation};
 
 use crate::connection::Connection;
-use crate::driver::unix::{self, UnixDriver};
+use crate::driver::unix::UnixDriver;
 use crate::driver::{Driver, Transport};
 use crate::error::{Error, ErrorKind};
 use crate::shell::{Guard, Shared};
-use crate::{Child, Listener, Portal, Topology, wire};
+use crate::{Allocation, Child, ConnectOptions, Listener, NodeOptions, Portal, Topology, wire};
 
 /// A process's place in a network of portals.
 ///
@@ -42,38 +41,8 @@ pub struct Node {
     guard: Arc<Guard>,
 }
 
-/// How a connection starts.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ConnectOptions {
-    /// How many portals each side gets, entangled with the other side's by their number. If the
-    /// two sides ask for different numbers, the surplus portals see their peer closed.
-    pub portals: u32,
-}
-
 /// What is waited for in place of what no clock reaches.
 const FOREVER: Duration = Duration::from_secs(1 << 30);
-
-impl Default for ConnectOptions {
-    fn default() -> Self {
-        Self { portals: 1 }
-    }
-}
-
-impl ConnectOptions {
-    /// A connection that starts with this many portals.
-    #[must_use]
-    pub fn portals(portals: u32) -> Self {
-        Self { portals }
-    }
-
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        match self.portals > MAX_INITIAL_PORTALS {
-            true => Err(Error::new(ErrorKind::TooManyPortals)),
-            false => Ok(()),
-        }
-    }
-}
 
 impl Node {
     /// Makes a node that is a broker.
@@ -81,7 +50,7 @@ impl Node {
     /// # Errors
     /// [`ErrorKind::Os`] if the system gives no more descriptors, threads or random numbers.
     pub fn broker() -> Result<Self, Error> {
-        Self::system(true)
+        NodeOptions::default().broker()
     }
 
     /// Makes a node with a driver of one's own, such as
@@ -93,16 +62,17 @@ impl Node {
     /// # Errors
     /// [`ErrorKind::Os`] if the system gives no thread or no random numbers.
     pub fn with_driver(driver: Arc<dyn Driver>, is_broker: bool) -> Result<Self, Error> {
-        Self::start(driver, None, is_broker)
+        NodeOptions::default().with_driver(driver, is_broker)
     }
 
-    fn system(is_broker: bool) -> Result<Self, Error> {
+    pub(crate) fn system(options: &NodeOptions, is_broker: bool) -> Result<Self, Error> {
         let driver = UnixDriver::new()?;
         let any: Arc<dyn Driver> = driver.clone();
-        Self::start(any, Some(driver), is_broker)
+        Self::start(options, any, Some(driver), is_broker)
     }
 
-    fn start(
+    pub(crate) fn start(
+        options: &NodeOptions,
         driver: Arc<dyn Driver>,
         system: Option<Arc<UnixDriver>>,
         is_broker: bool,
@@ -114,6 +84,8 @@ impl Node {
             features: if driver.pump().is_some() { wire::feature::SHARED_MEMORY } else { 0 },
             max_payload: wire::MAX_PAYLOAD as u64,
             takes_referrals: true,
+            may_allocate: options.may_allocate,
+            relays_handles: options.relays_handles,
         };
         let shared = Shared::new(driver, system, config)?;
         Ok(Self { guard: Arc::new(Guard(shared)) })
@@ -153,6 +125,18 @@ impl Node {
 
     pub(crate) fn portal(&self, id: PortalId) -> Portal {
         Portal::new(Arc::clone(&self.guard), id)
+    }
+
+    /// Asks for shared memory of `num_bytes` bytes, which are zero: of the node's allocation delegate
+    /// if it has one ([`ConnectOptions::delegate_allocation`]), else of the system.
+    ///
+    /// Never blocks; the [`Allocation`] is awaited, or waited for with a thread. Memory that comes from
+    /// a delegate is as good as any other, and stays when the delegate goes.
+    ///
+    /// # Errors
+    /// See [`Allocation`].
+    pub fn allocate_memory(&self, num_bytes: usize) -> Allocation {
+        Allocation::new(self.shared().allocate(num_bytes))
     }
 
     /// What this node knows of the network at this moment.
@@ -211,13 +195,7 @@ impl Node {
     /// As [`Node::from_parent`], and [`ErrorKind::TooManyPortals`], which leaves the connection to
     /// be taken by a later call.
     pub fn from_parent_with(options: &ConnectOptions) -> Result<(Self, Connection), Error> {
-        options.check()?;
-        let node = Self::system(false)?;
-        let socket =
-            unix::from_parent().map_err(|error| Error::with(ErrorKind::NoParent, error))?;
-        let transport = node.system_driver()?.transport(socket)?;
-        let connection = node.connect_transport(transport, Relation::Broker, options)?;
-        Ok((node, connection))
+        NodeOptions::default().from_parent(options)
     }
 
     /// Listens at a path of the file system for programs that say [`Node::connect`].
@@ -247,11 +225,7 @@ impl Node {
         path: impl AsRef<Path>,
         options: &ConnectOptions,
     ) -> Result<(Self, Connection), Error> {
-        options.check()?;
-        let node = Self::system(false)?;
-        let (transport, credentials) = node.system_driver()?.connect(path)?;
-        let connection = node.connect_transport(transport, Relation::Broker, options)?;
-        Ok((node, connection.with_credentials(credentials)))
+        NodeOptions::default().connect(path, options)
     }
 
     /// Joins the network of the broker that listens at `path`, which says
@@ -332,7 +306,7 @@ impl Node {
         }
     }
 
-    fn system_driver(&self) -> Result<&UnixDriver, Error> {
+    pub(crate) fn system_driver(&self) -> Result<&UnixDriver, Error> {
         let missing = || Error::with(ErrorKind::Os, "this node's driver has no processes");
         self.shared().system.as_deref().ok_or_else(missing)
     }

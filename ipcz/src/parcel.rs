@@ -1,12 +1,20 @@
 //! What travels through portals.
 
-use crate::shell::{Contents, Slot};
-use crate::{OsHandle, Portal};
+use std::sync::Arc;
+
+use crate::shell::Origin;
+use crate::{Object, OsHandle, Portal, RejectError, SharedMemory};
+
+mod apart;
+
+pub(crate) use apart::Apart;
 
 /// Bytes, and the handles that travel with them.
 ///
-/// A parcel arrives as it was put: all of it, once, in order, at most 256 MiB and 4096 handles.
-/// Dropping one closes its handles.
+/// A parcel arrives as it was put: all of it, once, in order, at most 256 MiB and 4096 handles, with
+/// what is in the parcels within it. Dropping one closes its handles. It is a value of its own: any
+/// number of received parcels may be kept, read and taken apart at the same time, in any order, while
+/// more is received.
 ///
 /// ```
 /// use ipcz::{Handle, OsHandle, Parcel};
@@ -21,6 +29,8 @@ use crate::{OsHandle, Portal};
 pub struct Parcel {
     data: Vec<u8>,
     handles: Vec<Handle>,
+    /// The connection that it came over, until it is put.
+    origin: Option<Arc<Origin>>,
 }
 
 /// Something in a parcel that bytes cannot express.
@@ -31,23 +41,32 @@ pub enum Handle {
     Portal(Portal),
     /// A handle of the operating system.
     Os(OsHandle),
+    /// Shared memory.
+    Memory(SharedMemory),
+    /// A value of the application's. Once it has left its node it is a parcel.
+    Object(Object),
+    /// A parcel within the parcel: bytes that stay apart, and handles of its own. Parcels may be 16
+    /// deep within one; an object counts as a parcel.
+    Parcel(Box<Parcel>),
 }
 
 impl Parcel {
     /// A parcel of these bytes. A `Vec` is moved, not copied.
     #[must_use]
+    #[inline]
     pub fn new(data: impl Into<Vec<u8>>) -> Self {
-        Self { data: data.into(), handles: Vec::new() }
+        Self { data: data.into(), handles: Vec::new(), origin: None }
     }
 
     /// A parcel of these bytes and handles.
     #[must_use]
     pub fn with_handles(data: impl Into<Vec<u8>>, handles: Vec<Handle>) -> Self {
-        Self { data: data.into(), handles }
+        Self { data: data.into(), handles, origin: None }
     }
 
     /// The bytes.
     #[must_use]
+    #[inline]
     pub fn bytes(&self) -> &[u8] {
         &self.data
     }
@@ -58,20 +77,174 @@ impl Parcel {
         &self.handles
     }
 
+    /// The bytes, to be changed.
+    pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.data
+    }
+
+    /// The handles, to be changed.
+    pub fn handles_mut(&mut self) -> &mut Vec<Handle> {
+        &mut self.handles
+    }
+
+    /// Takes handle number `index` out; those behind it move up. Gives nothing if there are not so
+    /// many.
+    pub fn take_handle(&mut self, index: usize) -> Option<Handle> {
+        (index < self.handles.len()).then(|| self.handles.remove(index))
+    }
+
+    /// Takes handle number `index` out if it is a portal. Anything else stays.
+    ///
+    /// ```
+    /// # let (near, far) = ipcz::Node::broker()?.open_portals();
+    /// use ipcz::{Handle, Parcel};
+    /// let inner = Parcel::with_handles("inner", vec![Handle::from(near)]);
+    /// let mut outer = Parcel::with_handles("outer", vec![Handle::from(inner)]);
+    /// assert!(outer.take_portal(0).is_none());
+    /// let mut inner = outer.take_parcel(0).expect("it is there");
+    /// let near = inner.take_portal(0).expect("it is there");
+    /// near.put("hello")?;
+    /// assert_eq!(far.recv_blocking()?.bytes(), b"hello");
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn take_portal(&mut self, index: usize) -> Option<Portal> {
+        self.take_if(index, |handle| match handle {
+            Handle::Portal(portal) => Ok(portal),
+            other => Err(other),
+        })
+    }
+
+    /// Takes handle number `index` out if it is one of the operating system. Anything else stays.
+    pub fn take_os_handle(&mut self, index: usize) -> Option<OsHandle> {
+        self.take_if(index, |handle| match handle {
+            Handle::Os(handle) => Ok(handle),
+            other => Err(other),
+        })
+    }
+
+    /// Takes handle number `index` out if it is shared memory. Anything else stays.
+    pub fn take_memory(&mut self, index: usize) -> Option<SharedMemory> {
+        self.take_if(index, |handle| match handle {
+            Handle::Memory(memory) => Ok(memory),
+            other => Err(other),
+        })
+    }
+
+    /// Takes handle number `index` out if it is an object. Anything else stays.
+    pub fn take_object(&mut self, index: usize) -> Option<Object> {
+        self.take_if(index, |handle| match handle {
+            Handle::Object(object) => Ok(object),
+            other => Err(other),
+        })
+    }
+
+    /// Takes handle number `index` out if it is a parcel. Anything else stays.
+    pub fn take_parcel(&mut self, index: usize) -> Option<Parcel> {
+        self.take_if(index, |handle| match handle {
+            Handle::Parcel(parcel) => Ok(*parcel),
+            other => Err(other),
+        })
+    }
+
+    fn take_if<T>(
+        &mut self,
+        index: usize,
+        pick: impl FnOnce(Handle) -> Result<T, Handle>,
+    ) -> Option<T> {
+        match pick(self.take_handle(index)?) {
+            Ok(picked) => Some(picked),
+            Err(other) => {
+                self.handles.insert(index, other);
+                None
+            }
+        }
+    }
+
+    /// Says that the node which this parcel came from should not have sent it. The driver hears
+    /// `why`, and the connection to that node is ended: its routes are cut, and say
+    /// [`DisconnectKind::Rejected`](crate::DisconnectKind::Rejected) with that node's name, on both
+    /// sides. If the connection is over already, nothing happens.
+    ///
+    /// The node is the one at the other end of the connection that brought the parcel, which on a
+    /// route that has just changed may be one that passed it on. A parcel within a parcel came from
+    /// where that came from. Once it is put into another portal, a parcel comes from there.
+    ///
+    /// ```
+    /// # let (near, far) = ipcz::Node::broker()?.open_portals();
+    /// near.put("from here")?;
+    /// let error = far.recv_blocking()?.reject("too long").unwrap_err();
+    /// assert_eq!(error.into_parcel().bytes(), b"from here");
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`RejectError`], which holds the parcel, if it was made or put on this node: there is nobody
+    /// to blame.
+    pub fn reject(mut self, why: &str) -> Result<(), RejectError> {
+        let Some(origin) = self.origin.take() else { return Err(RejectError::new(self)) };
+        origin.report(why);
+        origin.reject();
+        Ok(())
+    }
+
+    /// Tells the driver, as [`Parcel::reject`] does, and nobody else. Gives whether the parcel came
+    /// from another node.
+    #[allow(dead_code, reason = "the C interface reports without disconnecting")]
+    pub(crate) fn report(&self, why: &str) -> bool {
+        self.origin.as_ref().is_some_and(|origin| {
+            origin.report(why);
+            true
+        })
+    }
+
+    /// Takes off the first `num_bytes` bytes, and at most `max_handles` handles. Gives those, and
+    /// what is left if that is anything.
+    pub(crate) fn split(
+        mut self,
+        num_bytes: usize,
+        max_handles: usize,
+    ) -> (Vec<Handle>, Option<Self>) {
+        let rest = self.handles.split_off(max_handles.min(self.handles.len()));
+        let taken = std::mem::replace(&mut self.handles, rest);
+        self.data.drain(..num_bytes);
+        let left = !(self.data.is_empty() && self.handles.is_empty());
+        (taken, left.then_some(self))
+    }
+
+    /// A parcel without handles, from wherever it came.
+    #[inline]
+    pub(crate) fn plain(data: Vec<u8>, origin: Option<Arc<Origin>>) -> Self {
+        Self { data, handles: Vec::new(), origin }
+    }
+
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.handles.is_empty()
+    }
+
+    /// What [`Parcel::plain`] made.
+    #[inline]
+    pub(crate) fn into_plain(self) -> (Vec<u8>, Option<Arc<Origin>>) {
+        (self.data, self.origin)
+    }
+
     /// The bytes, without the handles, which are closed.
     #[must_use]
+    #[inline]
     pub fn into_bytes(self) -> Vec<u8> {
         self.data
     }
 
     /// The bytes and the handles.
     #[must_use]
+    #[inline]
     pub fn into_parts(self) -> (Vec<u8>, Vec<Handle>) {
         (self.data, self.handles)
     }
 }
 
 impl From<Vec<u8>> for Parcel {
+    #[inline]
     fn from(data: Vec<u8>) -> Self {
         Self::new(data)
     }
@@ -113,40 +286,32 @@ impl From<OsHandle> for Handle {
     }
 }
 
-/// A parcel, taken apart for the engine. The portals stay the caller's until the engine has agreed.
-pub(crate) struct Apart {
-    pub(crate) contents: Contents,
-    pub(crate) portals: Vec<Portal>,
+impl From<SharedMemory> for Handle {
+    fn from(memory: SharedMemory) -> Self {
+        Self::Memory(memory)
+    }
 }
 
-impl Apart {
-    pub(crate) fn take(parcel: Parcel) -> Self {
-        let Parcel { data, handles } = parcel;
-        let mut portals = Vec::new();
-        let slots = handles.into_iter().map(|handle| match handle {
-            Handle::Portal(portal) => {
-                portals.push(portal);
-                Slot::Portal
-            }
-            Handle::Os(handle) => Slot::Os(handle),
-        });
-        let slots = slots.collect();
-        Self { contents: Contents { num_bytes: data.len(), data, slots }, portals }
+impl From<Object> for Handle {
+    fn from(object: Object) -> Self {
+        Self::Object(object)
     }
+}
 
-    pub(crate) fn put_together(self) -> Parcel {
-        let mut portals = self.portals.into_iter();
-        let handles = self.contents.slots.into_iter().filter_map(|slot| match slot {
-            Slot::Portal => portals.next().map(Handle::Portal),
-            Slot::Os(handle) => Some(Handle::Os(handle)),
-        });
-        Parcel { handles: handles.collect(), data: self.contents.data }
+impl From<Parcel> for Handle {
+    fn from(parcel: Parcel) -> Self {
+        Self::Parcel(Box::new(parcel))
     }
+}
 
-    /// Where portal number `portal` stands among the handles.
-    pub(crate) fn place_of(&self, portal: usize) -> usize {
-        let mut places = self.contents.slots.iter().enumerate();
-        let mut portals = places.by_ref().filter(|(_, slot)| matches!(slot, Slot::Portal));
-        portals.nth(portal).map_or(0, |(place, _)| place)
+impl From<std::fs::File> for Handle {
+    fn from(file: std::fs::File) -> Self {
+        Self::Os(file.into())
+    }
+}
+
+impl From<std::os::fd::OwnedFd> for Handle {
+    fn from(fd: std::os::fd::OwnedFd) -> Self {
+        Self::Os(fd.into())
     }
 }

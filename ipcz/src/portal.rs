@@ -15,7 +15,7 @@ use ipcz_core::{GetRefused, PortalId, PutRefused, TrapRefused};
 use crate::error::{Disconnect, PutError, PutErrorKind, TryRecvError};
 use crate::parcel::Apart;
 use crate::recv::{Recv, wait_conditions};
-use crate::shell::{Contents, Guard, Notice, Shared, Slot, Watcher};
+use crate::shell::{Contents, Guard, Notice, Shared, Watcher};
 use crate::transaction::{GetTransaction, PutTransaction};
 use crate::trap::{Conditions, GONE, Satisfied, Status, TrapEvent};
 use crate::{Node, Parcel, Route, wire};
@@ -119,12 +119,36 @@ impl Portal {
     /// assert_eq!(refused.into_parcel().bytes(), b"anyone?");
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn put(&self, parcel: impl Into<Parcel>) -> Result<(), PutError> {
-        let apart = Apart::take(parcel.into());
+        let parcel = parcel.into();
+        match parcel.is_plain() {
+            true => self.put_plain(parcel),
+            false => self.put_with_handles(parcel),
+        }
+    }
+
+    fn put_plain(&self, parcel: Parcel) -> Result<(), PutError> {
+        if parcel.bytes().len() > wire::MAX_PAYLOAD {
+            return Err(PutError::new(PutErrorKind::TooLarge, parcel));
+        }
+        let (data, origin) = parcel.into_plain();
+        let parcel = ipcz_core::Parcel::new(Contents::plain(data), Vec::new());
+        #[allow(clippy::result_large_err, reason = "the parcel comes back as it was, in place")]
+        let put = self.shared().step(|state| state.engine.put(self.id(), parcel));
+        put.map_err(|(refused, parcel)| {
+            let contents = parcel.payload;
+            self.put_error(refused, Apart { contents, portals: Vec::new(), origin })
+        })
+    }
+
+    fn put_with_handles(&self, parcel: Parcel) -> Result<(), PutError> {
+        let apart = Apart::take(parcel);
+        let apart = apart.map_err(|(kind, parcel)| PutError::new(kind, parcel))?;
         if let Err(kind) = self.check(&apart) {
             return Err(PutError::new(kind, apart.put_together()));
         }
-        let Apart { contents, portals } = apart;
+        let Apart { contents, portals, origin } = apart;
         let ids = portals.iter().map(Self::id).collect();
         let parcel = ipcz_core::Parcel::new(contents, ids);
         #[allow(clippy::result_large_err, reason = "the parcel comes back as it was, in place")]
@@ -135,22 +159,20 @@ impl Portal {
                 Ok(())
             }
             Err((refused, parcel)) => {
-                let apart = Apart { contents: parcel.payload, portals };
-                let kind = self.put_error_kind(refused, &apart);
-                Err(PutError::new(kind, apart.put_together()))
+                let contents = parcel.payload;
+                Err(self.put_error(refused, Apart { contents, portals, origin }))
             }
         }
     }
 
+    #[cold]
+    fn put_error(&self, refused: PutRefused, apart: Apart) -> PutError {
+        let kind = self.put_error_kind(refused, &apart);
+        PutError::new(kind, apart.put_together())
+    }
+
     fn check(&self, apart: &Apart) -> Result<(), PutErrorKind> {
-        if apart.contents.data.len() > wire::MAX_PAYLOAD {
-            return Err(PutErrorKind::TooLarge);
-        }
-        if apart.contents.slots.len() > wire::MAX_HANDLES {
-            return Err(PutErrorKind::TooManyHandles);
-        }
-        let is_empty = |slot: &Slot| matches!(slot, Slot::Os(handle) if handle.is_empty());
-        if let Some(index) = apart.contents.slots.iter().position(is_empty) {
+        if let Some(index) = apart.find_empty() {
             return Err(PutErrorKind::EmptyHandle { index });
         }
         let foreign =
@@ -185,8 +207,10 @@ impl Portal {
     /// [`TryRecvError::Empty`] if nothing is there yet, [`TryRecvError::Disconnected`] if nothing
     /// will be. Either leaves the portal as it was.
     pub fn try_recv(&self) -> Result<Parcel, TryRecvError> {
-        let taken = self.shared().step(|state| state.engine.get(self.id()));
-        taken.map(|parcel| self.receive(parcel)).map_err(|refused| self.try_recv_error(refused))
+        match self.shared().step(|state| state.engine.get(self.id())) {
+            Ok(parcel) => Ok(self.receive(parcel)),
+            Err(refused) => Err(self.try_recv_error(refused)),
+        }
     }
 
     /// Waits for the next parcel, on any executor.
@@ -356,10 +380,15 @@ impl Portal {
                 PutErrorKind::OwnRoute { index: apart.place_of(index) }
             }
             PutRefused::TooManyPortals => PutErrorKind::TooManyHandles,
+            PutRefused::NoRelay => PutErrorKind::NoRelay,
             PutRefused::TooLarge => PutErrorKind::TooLarge,
+            PutRefused::CannotLeave => {
+                PutErrorKind::CannotLeave { index: apart.contents.find_fixed().unwrap_or_default() }
+            }
         }
     }
 
+    #[cold]
     pub(crate) fn try_recv_error(&self, refused: GetRefused) -> TryRecvError {
         match refused {
             GetRefused::Empty => TryRecvError::Empty,
@@ -379,9 +408,20 @@ impl Portal {
     }
 
     /// Makes handles of what the engine gave.
+    #[inline]
     pub(crate) fn receive(&self, parcel: ipcz_core::Parcel<Contents>) -> Parcel {
+        match parcel.portals.is_empty() && parcel.payload.slots.is_empty() {
+            true => Parcel::plain(parcel.payload.data, parcel.payload.origin),
+            false => self.receive_handles(parcel),
+        }
+    }
+
+    #[cold]
+    fn receive_handles(&self, parcel: ipcz_core::Parcel<Contents>) -> Parcel {
         let ids = parcel.portals.into_iter();
         let portals = ids.map(|id| Self::new(Arc::clone(&self.guard), id)).collect();
-        Apart { contents: parcel.payload, portals }.put_together()
+        let mut contents = parcel.payload;
+        let origin = contents.origin.take();
+        Apart { contents, portals, origin }.put_together()
     }
 }

@@ -4,11 +4,13 @@
 #[path = "../support/engines/mod.rs"]
 mod engines;
 
-use engines::{Bench, UPPER_HALF, assert_banned, assert_cut, parcel, portal_on, with};
+use engines::{
+    Bench, UPPER_HALF, assert_banned, assert_cut, config, hello, parcel, portal_on, with,
+};
 use ipcz_core::limits::{MAX_PORTALS_PER_PARCEL, MAX_SEQUENCE_GAP};
 use ipcz_core::{
-    Accept, Cause, CauseKind, Descriptor, EndKey, LinkId, Message, NodeName, PortalId, Route,
-    RouteMessage, Secret,
+    Accept, Cause, CauseKind, Descriptor, EndKey, Hello, LinkId, Message, NodeName, PortalId,
+    Relation, Route, RouteMessage, Secret,
 };
 
 const LINK: LinkId = LinkId(0);
@@ -380,4 +382,27 @@ fn a_cut_is_passed_on_with_its_cause() {
     assert_eq!(bench.heard(bench.high), [passed]);
     bench.say_on(bench.low, 1, RouteMessage::Disconnected(cause)).unwrap();
     assert_eq!(bench.engine.cause(bench.at_low[1]), Some(cause));
+}
+
+#[test]
+fn bypasses_that_are_asked_for_and_dropped() {
+    // Its broker is slow to introduce it to a node, and a peer asks for that again and again.
+    let mut bench = Bench::new();
+    let mut engine = ipcz_core::Engine::new(config(6, false));
+    let (peer, _) = engine.connect(Relation::Broker, 1).unwrap();
+    let broker = Hello { is_broker: true, wants_broker: false, ..hello(9, 1) };
+    engine.handle_message(peer, Message::Hello(broker)).unwrap();
+    std::mem::swap(&mut bench.engine, &mut engine);
+    for round in 0..50 {
+        let link = UPPER_HALF | (5000 + round);
+        let portal = Descriptor { owner: false, ..portal_on(link) };
+        bench.say(peer, parcel(LINK, round, vec![portal])).unwrap();
+        let node = NodeName(77);
+        let key = EndKey { node, via: NodeName(9), link: LinkId(3), secret: Secret(1) };
+        let cause = Cause { kind: CauseKind::RouteBroken, node: None };
+        bench.say_on(peer, link, RouteMessage::BypassMe(key)).unwrap();
+        assert_eq!(bench.engine.holdings().waiting, 1);
+        bench.say_on(peer, link, RouteMessage::Disconnected(cause)).unwrap();
+        assert_eq!(bench.engine.holdings().waiting, 0, "after {round} rounds");
+    }
 }

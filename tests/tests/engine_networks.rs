@@ -5,7 +5,9 @@
 mod engines;
 
 use engines::net::Net;
-use ipcz_core::{CauseKind, ConnectRefused, Message, NetworkMessage, NodeName, Relation, Route};
+use ipcz_core::{
+    CauseKind, ConnectRefused, Message, NetworkMessage, NodeName, Relation, Route, limits,
+};
 
 /// Two brokers, 0 and 1, with a client each, 2 and 3; a route between the clients, by way of both.
 struct Joined {
@@ -116,6 +118,59 @@ fn a_broker_asks_the_other_brokers_for_a_client() {
     net.assert_no_introductions();
 }
 
+/// Broker 1, joined with broker 0, has a route that leads by way of that to broker 2, or to its client 3.
+/// Broker 2 has just joined 0, which has no transports yet to introduce it to 1.
+fn third_broker(to_client: bool) -> (Net, ipcz_core::PortalId) {
+    let mut net = Net::new(3, 4);
+    let [x_y, y_x] = net.join(0, 1);
+    let [z_d, d_z] = net.client(2, 3);
+    net.late = true;
+    let [x_z, z_x] = net.join(0, 2);
+    let (near, far) = net.engines[1].open_portals();
+    let far = net.pass((1, y_x), (0, x_y), far);
+    let far = net.pass((0, x_z), (2, z_x), far);
+    if to_client {
+        net.pass((2, z_d), (3, d_z), far);
+    }
+    (net, near)
+}
+
+#[test]
+fn a_third_broker_searches_once_it_knows_all_others() {
+    for (to_client, name) in [(false, NodeName(3)), (true, NodeName(4))] {
+        let (mut net, near) = third_broker(to_client);
+        assert!(net.proxies() > 0);
+        for _ in 0..8 {
+            net.answer_late();
+            net.rest();
+        }
+        assert_eq!(net.engines[1].route(near), Some(Route::Remote(name)));
+        assert_eq!(net.proxies(), 0);
+        net.assert_no_introductions();
+        assert_eq!(delivered(&net, |m| matches!(m, NetworkMessage::IntroductionRefused(_))), 0);
+    }
+}
+
+#[test]
+fn a_search_does_not_wait_for_brokers_that_are_lost() {
+    for lost in [0, 1] {
+        let (mut net, _) = third_broker(true);
+        net.inject(3, 2, NetworkMessage::RequestIntroduction(NodeName(99)));
+        net.rest();
+        assert!(net.engines[2].pending_introductions() > 0);
+        net.crash(lost);
+        for _ in 0..8 {
+            net.answer_late();
+            net.rest();
+        }
+        let refused = |m: &NetworkMessage| *m == NetworkMessage::IntroductionRefused(NodeName(99));
+        assert_eq!(delivered(&net, refused), 1, "without {lost}");
+        for node in (0..4).filter(|&node| node != lost) {
+            assert_eq!(net.engines[node].pending_introductions(), 0, "node {node} without {lost}");
+        }
+    }
+}
+
 #[test]
 fn a_search_ends_when_the_last_broker_that_was_asked_is_lost() {
     for silent in [[1, 2], [2, 1]] {
@@ -174,6 +229,44 @@ fn a_client_lost_before_it_hears_of_its_introduction() {
                 );
             }
         }
+    }
+}
+
+/// Clients 1 and 2 of broker 0, whose route is about to be bypassed: both have got their ends of the
+/// connection, and neither has got the other one's hello.
+fn about_to_meet() -> (Net, ipcz_core::PortalId) {
+    let mut net = Net::new(1, 3);
+    let [x_b, b_x] = net.client(0, 1);
+    let [x_c, c_x] = net.client(0, 2);
+    let (near, far) = net.engines[1].open_portals();
+    let far = net.pass((1, b_x), (0, x_b), far);
+    net.hold_back(1, 2);
+    net.hold_back(2, 1);
+    net.pass((0, x_c), (2, c_x), far);
+    (net, near)
+}
+
+#[test]
+fn an_introduction_whose_connection_is_lost_is_asked_for_again() {
+    for losses in 1..=limits::MAX_LOST_INTRODUCTIONS + 1 {
+        let (mut net, near) = about_to_meet();
+        for _ in 0..losses {
+            assert!(net.proxies() > 0);
+            net.lose(1, 2);
+            net.let_go();
+            for (from, to) in [(1, 2), (2, 1)] {
+                // All but the news of the loss.
+                while net.step_between(from, to) {}
+                net.hold_back(from, to);
+            }
+            net.rest();
+        }
+        net.let_go();
+        net.rest();
+        net.assert_no_introductions();
+        let direct =
+            if losses > limits::MAX_LOST_INTRODUCTIONS { NodeName(1) } else { NodeName(3) };
+        assert_eq!(net.engines[1].route(near), Some(Route::Remote(direct)), "{losses} losses");
     }
 }
 
@@ -275,6 +368,80 @@ fn a_route_does_not_wait_for_a_broker_that_is_lost() {
     assert_eq!(net.engines[2].get(far).map(|got| got.payload), Ok(parcel.payload));
 }
 
+/// Node 3, a client of broker 0, was introduced to broker 1, lost its own, and is to inherit broker 1
+/// from that one's client 2.
+fn heir_of_an_acquaintance(takes_referrals: bool) -> (Net, [ipcz_core::PortalId; 2]) {
+    let mut net = Net::new(2, 5);
+    let config = ipcz_core::Config { takes_referrals, ..engines::config(2, true) };
+    net.engines[1] = ipcz_core::Engine::new(config);
+    let [x_y, y_x] = net.join(0, 1);
+    let [x_m, m_x] = net.client(0, 3);
+    net.client(1, 2);
+    let (near, far) = net.engines[3].open_portals();
+    let far = net.pass((3, m_x), (0, x_m), far);
+    let far = net.pass((0, x_y), (1, y_x), far);
+    assert_eq!(net.peers(3), [0, 1]);
+    net.crash(0);
+    net.rest();
+    net.begin(2, Relation::Client, 3, Relation::Broker);
+    (net, [near, far])
+}
+
+#[test]
+fn a_broker_that_was_an_acquaintance_is_inherited() {
+    // Whichever of the two hears of it first.
+    for first in [1, 3] {
+        let (mut net, [near, far]) = heir_of_an_acquaintance(true);
+        for node in [2, 3, 2, first] {
+            net.deliver_to(node);
+        }
+        net.rest();
+        assert_eq!(net.peers(3), [1, 2]);
+        assert!(!may_look_again(&mut net, 3));
+        // That broker introduces it from now on.
+        let [to_new, at_new] = net.client(1, 4);
+        net.pass((1, to_new), (4, at_new), far);
+        assert_eq!(net.engines[3].route(near), Some(Route::Remote(NodeName(5))));
+        assert_eq!(net.proxies(), 0);
+        net.assert_no_introductions();
+    }
+}
+
+#[test]
+fn a_broker_that_was_an_acquaintance_and_takes_no_referrals() {
+    for first in [1, 3] {
+        let (mut net, _) = heir_of_an_acquaintance(false);
+        for node in [2, 3, 2, first] {
+            net.deliver_to(node);
+        }
+        net.rest();
+        assert_eq!(net.peers(3), [1, 2]);
+        assert!(may_look_again(&mut net, 3));
+        net.assert_no_introductions();
+    }
+}
+
+#[test]
+fn nobody_is_made_a_client_by_others() {
+    // Node 2 says that it brings node 3, which has a broker: nothing comes of it.
+    let mut net = Net::new(2, 5);
+    let [x_y, y_x] = net.join(0, 1);
+    let [x_m, m_x] = net.client(0, 3);
+    net.client(1, 2);
+    let (near, far) = net.engines[3].open_portals();
+    let far = net.pass((3, m_x), (0, x_m), far);
+    let far = net.pass((0, x_y), (1, y_x), far);
+    let transport = net.dead_end();
+    net.inject(2, 1, NetworkMessage::Refer { node: NodeName(4), transport });
+    net.rest();
+    // Broker 0 introduces it to node 4, as before, and nobody breaks the protocol.
+    let [to_new, at_new] = net.client(1, 4);
+    net.pass((1, to_new), (4, at_new), far);
+    assert_eq!(net.engines[3].route(near), Some(Route::Remote(NodeName(5))));
+    assert!(net.asked.iter().all(|(node, _)| *node == 0), "{:?}", net.asked);
+    assert!(net.ended.is_empty(), "{:?}", net.ended);
+}
+
 #[test]
 fn an_heir_that_is_lost_is_forgotten() {
     let mut net = Net::new(1, 3);
@@ -318,4 +485,29 @@ fn brokers_that_are_connected_already() {
     let kinds: Vec<_> = net.ended.iter().map(|(_, cause)| cause.kind).collect();
     assert_eq!(kinds, [CauseKind::AlreadyConnected; 2]);
     assert_eq!(net.peers(0), [1]);
+}
+
+#[test]
+fn an_offer_that_comes_after_the_loss_of_the_old_way_says_whose_loss() {
+    let mut net = Net::new(1, 3);
+    let [at_1, from_1] = net.client(0, 1);
+    let [at_2, from_2] = net.client(0, 2);
+    let (near, far) = net.engines[1].open_portals();
+    // The two meet first, by way of another route.
+    let (first, other) = net.engines[1].open_portals();
+    let other = net.pass((1, from_1), (0, at_1), other);
+    net.pass((0, at_2), (2, from_2), other);
+    assert_eq!(net.engines[1].route(first), Some(Route::Remote(NodeName(3))));
+
+    let far = net.pass((1, from_1), (0, at_1), far);
+    net.hold_back(2, 1);
+    let far = net.pass((0, at_2), (2, from_2), far);
+    net.lose(0, 1);
+    net.deliver_to(1);
+    net.let_go();
+    net.rest();
+    for (node, portal) in [(1, near), (2, far)] {
+        let cause = net.engines[node].cause(portal);
+        assert_eq!(cause.map(|cause| cause.kind), Some(CauseKind::NodeLost), "{node}: {cause:?}");
+    }
 }

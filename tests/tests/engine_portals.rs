@@ -6,12 +6,13 @@ mod engines;
 use engines::{Bench, Bytes, parcel, with};
 use ipcz_core::limits::MAX_PORTALS_PER_PARCEL;
 use ipcz_core::{
-    Effect, GetRefused, LinkId, MergeRefused, NodeName, Parcel, PortalId, PortalStatus, PutRefused,
-    Route, RouteMessage, RouterId, TrapConditions, TrapEvent, TrapFlags, TrapId, TrapRefused,
+    Effect, GetRefused, LinkId, MergeRefused, Message, NodeName, Parcel, PortalId, PortalStatus,
+    PutRefused, Route, RouteMessage, RouterId, TrapConditions, TrapEvent, TrapFlags, TrapId,
+    TrapRefused,
 };
 
 fn bytes(payload: &[u8]) -> Parcel<Bytes> {
-    Parcel { payload: payload.to_vec(), portals: vec![], hops: 0 }
+    Parcel::new(payload.to_vec(), vec![])
 }
 
 fn refused(bench: &mut Bench, portal: PortalId, portals: Vec<PortalId>) -> Option<PutRefused> {
@@ -191,4 +192,34 @@ fn what_was_put_before_a_close_arrives_after_it() {
     bench.engine.get(at).unwrap();
     assert_eq!(bench.engine.status(at).unwrap().num_bytes, 0);
     assert!(bench.engine.status(at).unwrap().dead);
+}
+
+#[test]
+fn what_a_portal_had_not_read_follows_before_its_peer_is_closed() {
+    // A merge passes `t` on to another node, with a parcel that it has not read, and drops `u`, its peer.
+    let mut bench = Bench::new();
+    let [(a, to_a), (b, to_b), (t, u)] = [(); 3].map(|()| bench.engine.open_portals());
+    bench.engine.put(u, with(vec![])).unwrap();
+    bench.engine.put(to_a, with(vec![t])).unwrap();
+    bench.engine.close(to_a);
+    bench.engine.put(to_b, with(vec![u])).unwrap();
+    bench.engine.put(bench.at_low[0], with(vec![to_b])).unwrap();
+    bench.asked();
+    bench.engine.merge(a, b).unwrap();
+    let heard = bench.heard(bench.low);
+    let moved = heard.iter().find_map(|message| match message {
+        Message::Parcel { portals, .. } => portals.first(),
+        _ => None,
+    });
+    let new = moved.expect("the portal moves").link;
+    let on_new = |message: &&Message<_>| match message {
+        Message::Parcel { link, .. } | Message::Route(link, _) => *link == new,
+        _ => false,
+    };
+    let [first, rest @ ..] = &heard.iter().filter(on_new).collect::<Vec<_>>()[..] else {
+        panic!("{heard:?}")
+    };
+    assert!(matches!(first, Message::Parcel { sequence: 0, .. }), "{heard:?}");
+    let ends = [RouteMessage::Closed(1), RouteMessage::Fin(1)].map(|end| Message::Route(new, end));
+    assert_eq!(rest, ends.iter().collect::<Vec<_>>());
 }

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ipcz::driver::inproc::InProcDriver;
 use ipcz::driver::{Attachment, Driver, Frame, Transport, TransportClosed, TransportHandler};
+use ipcz::shm::Region;
 use ipcz::{
     ConnectOptions, Connection, Disconnect, DisconnectKind, Handle, Node, OsHandle, Parcel, Portal,
     Relation,
@@ -138,6 +139,12 @@ fn malformed() -> Vec<(&'static str, Frame)> {
         parcel(0, 0, &bytes)
     };
     let far = 1 << 63;
+    // A tree of so many handles: each parcel in it says how many bytes and handles it has.
+    let tree = |count: u16, kinds: &[u8]| {
+        let head = parcel(0, 0, &[&count.to_le_bytes()[..], &[0, 0], kinds].concat());
+        with(head, b"body", vec![])
+    };
+    let chain = [2, 0, 0, 0, 0, 1, 0].repeat(16);
     vec![
         ("nothing", head_only(vec![])),
         ("an unknown type", head_only(vec![0x7f])),
@@ -153,6 +160,16 @@ fn malformed() -> Vec<(&'static str, Frame)> {
         ),
         ("more handles than there may be", head_only(parcel(0, 0, &u32::MAX.to_le_bytes()))),
         ("a handle of no kind", head_only(parcel(0, 0, &[1, 0, 0, 0, 9]))),
+        ("a parcel with more data than there is", tree(1, &[2, 5, 0, 0, 0, 0, 0])),
+        (
+            "parcels with more data than there is",
+            tree(2, &[2, 3, 0, 0, 0, 0, 0, 2, 255, 255, 255, 255, 0, 0]),
+        ),
+        ("a parcel with more handles than there are", tree(1, &[2, 0, 0, 0, 0, 255, 255])),
+        ("a parcel that is cut short", tree(1, &[2, 0, 0])),
+        ("parcels that are too deep", tree(17, &[&chain[..], &[2, 0, 0, 0, 0, 0, 0]].concat())),
+        ("a parcel that lacks its file", tree(2, &[2, 0, 0, 0, 0, 1, 0, 1])),
+        ("a parcel that lacks its portal", tree(2, &[2, 0, 0, 0, 0, 1, 0, 0])),
         ("a portal without a descriptor", head_only(parcel(0, 0, &[1, 0, 0, 0, 0]))),
         ("a portal on the receiver's link", head_only(moved(1, 0, &[descriptor(far, 0)]))),
         ("a portal on a link in use", head_only(moved(1, 0, &[descriptor(0, 0)]))),
@@ -163,11 +180,51 @@ fn malformed() -> Vec<(&'static str, Frame)> {
     ]
 }
 
+/// A frame that is about memory or relayed handles.
+fn sandbox_frame(tag: u8, fields: &[&[u8]], attachments: Vec<Attachment>) -> Frame {
+    let head = [&[tag], fields.concat().as_slice()].concat();
+    Frame { head, attachments, ..Frame::default() }
+}
+
+/// Whatever a client may not say of memory and of handles that brokers pass on.
+fn malformed_in_sandboxes() -> Vec<(&'static str, Frame)> {
+    let (id, size) = (1_u64.to_le_bytes(), 4096_u64.to_le_bytes());
+    let region = || Attachment::Region(Region::new(4096).unwrap());
+    let transport = || Attachment::Transport(InProcDriver::new().create_transports().unwrap().0);
+    let relay = |attachments| {
+        let names = [1_u128.to_le_bytes(), 2_u128.to_le_bytes()].concat();
+        sandbox_frame(0x04, &[&names, &id, &[1, 0]], attachments)
+    };
+    let relayed = [&[1, 0, 0, 0, 3], id.as_slice()].concat();
+    let within = [&[2, 0, 0, 0, 2, 0, 0, 0, 0, 1, 0, 3], id.as_slice()].concat();
+    vec![
+        ("a request to who is no delegate", sandbox_frame(0x2d, &[&id, &size, &[0, 0]], vec![])),
+        ("memory that is missing", sandbox_frame(0x2e, &[&id, &[1]], vec![])),
+        ("a handle in the place of memory", sandbox_frame(0x2e, &[&id, &[1]], vec![handle()])),
+        ("memory that nobody asked for", sandbox_frame(0x2e, &[&id, &[1]], vec![region()])),
+        (
+            "memory where there is said to be none",
+            sandbox_frame(0x2e, &[&id, &[0]], vec![region()]),
+        ),
+        ("a relay without its handle", relay(vec![])),
+        ("a relay with one too many", relay(vec![handle(), handle()])),
+        ("a relay of a transport", relay(vec![transport()])),
+        ("a relay with a body", Frame { body: b"x".to_vec(), ..relay(vec![handle()]) }),
+        ("a relay in another node's name", relay(vec![handle()])),
+        ("a relayed handle of a node that relays none", head_only(parcel(0, 0, &relayed))),
+        ("a relayed handle in a parcel in one", head_only(parcel(0, 0, &within))),
+        ("a relayed handle that says not by which", head_only(parcel(0, 0, &relayed[..5]))),
+        ("an answer that was not asked for", head_only(vec![0x33])),
+    ]
+}
+
 #[test]
 fn what_is_malformed_costs_the_sender_its_connection_and_is_named() {
     let broker = broker();
     let honest = Honest::client_of(&broker);
-    for (name, (what, frame)) in (100_u128..).zip(malformed()) {
+    for (name, (what, frame)) in
+        (100_u128..).zip(malformed().into_iter().chain(malformed_in_sandboxes()))
+    {
         let (raw, connection) = Raw::client_of(&broker);
         raw.say(nodes::hello(name));
         assert_eq!(connection.peer_name().map(|name| name.0), Some(name), "{what}");
@@ -326,7 +383,8 @@ fn talk(client: &Node, ours: &[Portal], broker: &Node, theirs: &[Portal]) -> Opt
     let (kept, sent) = client.open_portals();
     let file = Handle::Os(OsHandle::from(std::io::pipe().unwrap().0));
     kept.put("queued").ok()?;
-    ours[0].put(Parcel::with_handles("one", vec![sent.into(), file])).ok()?;
+    let inner = Parcel::with_handles("inner", vec![sent.into(), Parcel::new("innermost").into()]);
+    ours[0].put(Parcel::with_handles("one", vec![inner.into(), file])).ok()?;
     let (_, handles) = theirs[0].try_recv().ok()?.into_parts();
     let (other_kept, other_sent) = broker.open_portals();
     theirs[1].put(Parcel::with_handles("two", vec![other_sent.into()])).ok()?;

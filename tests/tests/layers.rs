@@ -11,7 +11,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("shm", &[]),
     ("driver", &["shm", "OsHandle"]),
-    ("shell", &["driver", "sync", "wire", "OsHandle"]),
+    ("shell", &["driver", "shm", "sync", "wire", "OsHandle"]),
 ];
 
 fn sources(path: &Path) -> Vec<PathBuf> {

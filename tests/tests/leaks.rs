@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
 
 use ipcz::{
-    Conditions, ConnectOptions, Handle, Listener, Node, OsHandle, Parcel, Portal, Relation,
+    Conditions, ConnectOptions, Handle, Listener, Node, Object, OsHandle, Parcel, Portal, Relation,
 };
 use nodes::{PATIENCE, eventually};
 
@@ -32,7 +32,13 @@ fn file() -> Handle {
 
 fn with_everything(node: &Node) -> Parcel {
     let (kept, sent) = node.open_portals();
-    kept.put(Parcel::with_handles("inside", vec![file()])).unwrap();
+    let inner = Parcel::with_handles("in a parcel", vec![file(), node.open_portals().0.into()]);
+    let (portal, carried) = (node.open_portals().0, file());
+    let object = Object::with_serializer((portal, carried), |(portal, carried)| {
+        Some(Parcel::with_handles("of an object", vec![carried, portal.into()]))
+    });
+    let inside = vec![file(), inner.into(), object.into()];
+    kept.put(Parcel::with_handles("inside", inside)).unwrap();
     Parcel::with_handles("outside", vec![file(), Handle::from(sent), file()])
 }
 
@@ -115,6 +121,33 @@ impl std::io::Read for Slow {
     }
 }
 
+fn objects_that_cannot_leave() {
+    let pair = nodes::sockets();
+    let (near, far) = pair.portals();
+    type Serializer = fn(Handle) -> Option<Parcel>;
+    let panics: Serializer = |_| panic!("as the test wants");
+    for serializer in [None, Some((|_| None) as Serializer), Some(panics)] {
+        let (a, b) = pair.broker.open_portals();
+        a.put(with_everything(&pair.broker)).unwrap();
+        let object = match serializer {
+            None => Object::new(file()),
+            Some(serializer) => Object::with_serializer(file(), serializer),
+        };
+        a.put(Parcel::with_handles("", vec![file(), object.into()])).unwrap();
+        near.put(Parcel::with_handles("", vec![b.into()])).unwrap();
+        drop(far.recv_timeout(PATIENCE).unwrap());
+        assert!(a.recv_blocking().is_err());
+    }
+}
+
+fn rejected_parcels() {
+    let pair = nodes::sockets();
+    let (near, far) = pair.portals();
+    near.put(with_everything(&pair.broker)).unwrap();
+    far.recv_timeout(PATIENCE).unwrap().reject("as the test wants").unwrap();
+    assert!(near.recv_blocking().is_err());
+}
+
 fn refused_puts() {
     let node = Node::broker().unwrap();
     let (near, far) = node.open_portals();
@@ -167,12 +200,14 @@ fn callbacks_that_never_run_by_themselves() {
 
 #[test]
 fn nothing_is_left_of_nodes_that_are_gone() {
-    let ways: [(&str, fn()); 8] = [
+    let ways: [(&str, fn()); 10] = [
         ("pairs that talk", pairs_that_talk),
         ("handshakes that never come", handshakes_that_never_come),
         ("peers that break the rules", peers_that_break_the_rules),
         ("peers that go while parcels wait", peers_that_go_while_parcels_wait),
         ("refused puts", refused_puts),
+        ("objects that cannot leave", objects_that_cannot_leave),
+        ("rejected parcels", rejected_parcels),
         ("introductions of who goes", introductions_of_who_goes),
         ("callbacks that end their node", callbacks_that_end_their_node),
         ("callbacks that never run by themselves", callbacks_that_never_run_by_themselves),

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ipcz::{
-    ConnectOptions, DisconnectKind, ErrorKind, Handle, Listener, Node, OsHandle, Parcel, Portal,
-    PutErrorKind, Route, TryRecvError,
+    ConnectOptions, DisconnectKind, ErrorKind, Handle, Listener, Node, Object, OsHandle, Parcel,
+    Portal, PutErrorKind, Route, TryRecvError,
 };
 
 const WORKER: &str = env!("CARGO_BIN_EXE_raw-worker");
@@ -62,6 +62,44 @@ fn handles_of_all_kinds_go_to_a_child_and_back_in_order() {
     file.rewind().unwrap();
     file.read_to_string(&mut text).unwrap();
     assert_eq!(text, "in a file");
+}
+
+#[test]
+fn an_object_becomes_a_parcel_in_a_child() {
+    let node = Node::broker().unwrap();
+    let (_child, portal) = worker(&node);
+    let (near, far) = node.open_portals();
+    let mut file = temporary_file();
+    file.write_all(b"in a file").unwrap();
+    let object = Object::with_serializer((far, file), |(far, file)| {
+        Some(Parcel::with_handles("made", vec![Handle::from(file), far.into()]))
+    });
+    let inner = Parcel::with_handles("inner", vec![object.into(), Parcel::new("last").into()]);
+    portal.put(Parcel::with_handles("keep", vec![inner.into()])).unwrap();
+    let mut inner = portal.recv_timeout(PATIENCE).unwrap().take_parcel(0).unwrap();
+    assert_eq!(inner.bytes(), b"inner");
+    assert_eq!(inner.take_parcel(1).unwrap().bytes(), b"last");
+    let mut made = inner.take_parcel(0).unwrap();
+    near.put("hello").unwrap();
+    let far = made.take_portal(1).unwrap();
+    assert_eq!(far.recv_timeout(PATIENCE).unwrap().bytes(), b"hello");
+    let mut file = File::try_from(made.take_os_handle(0).unwrap()).unwrap();
+    let mut text = String::new();
+    file.rewind().unwrap();
+    file.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "in a file");
+}
+
+#[test]
+fn a_child_whose_parcel_is_rejected_is_cut_off() {
+    let node = Node::broker().unwrap();
+    let (child, portal) = worker(&node);
+    portal.put("back, please").unwrap();
+    let parcel = portal.recv_timeout(PATIENCE).unwrap();
+    let name = child.peer_name().unwrap();
+    parcel.reject("as the test wants").unwrap();
+    let why = portal.recv_blocking().unwrap_err();
+    assert_eq!((why.kind(), why.node()), (DisconnectKind::Rejected, Some(name)));
 }
 
 /// Where a worker says its end of a route leads.

@@ -170,8 +170,15 @@ fn a_parcel_on_the_link_of_a_portal_in_it() {
     for link in [LinkId(5000), LinkId(1 << 63 | 5000)] {
         let secret = Secret(7);
         let portal = Descriptor { link, secret, next_in: 1, next_out: 0, owner: true };
-        let payload = Tag { from: u32::MAX, number: 0, size: 0 };
-        let parcel = Message::Parcel { link, sequence: 1, hops: 1, payload, portals: vec![portal] };
+        let payload = Tag { from: u32::MAX, ..Tag::default() };
+        let parcel = Message::Parcel {
+            link,
+            sequence: 1,
+            hops: 1,
+            relayed: None,
+            payload,
+            portals: vec![portal],
+        };
         hostile(&[connect(1, 0), forge(parcel)]);
     }
 }
@@ -212,6 +219,18 @@ fn there_and_back() -> Vec<Step> {
 }
 
 #[test]
+fn a_portal_that_leaves_in_the_step_that_closes_its_peer() {
+    // A merge passes p30 on to node 1, with a parcel that it has not read, and drops p31, its peer.
+    let deliver = |side| Step::Deliver { conn: to_broker(1), side };
+    let open = |first| Step::Open { node: 0, first };
+    let put = |via, moved| Step::Put { via, size: 0, moved };
+    let mut steps = vec![connect(1, 0), deliver(0), deliver(1), open(10), open(20), open(30)];
+    steps.extend([put(31, vec![]), put(11, vec![30]), Step::Close { ep: 11 }, put(21, vec![31])]);
+    steps.extend([put(0, vec![21]), Step::Merge { a: 10, b: 20 }]);
+    plays(2, &steps);
+}
+
+#[test]
 fn a_portal_that_chases_itself() {
     let mut steps = there_and_back();
     steps.push(Step::Put { via: 10, size: 0, moved: vec![11] });
@@ -227,4 +246,50 @@ fn worlds_with_a_hostile_node() {
     holds_for(16_086..16_087, Wanted { hostile: true, ..Wanted::default() });
     // A parcel that went round a ring within one node, in a step that never ended.
     holds_for(6054..6055, Wanted { hostile: true, ..Wanted::default() });
+}
+
+/// The names of what a graph declares, and the lines that are links.
+fn parse_dot(dot: &str) -> (std::collections::BTreeSet<&str>, Vec<&str>) {
+    let mut depth = 0;
+    let (mut names, mut links) = (std::collections::BTreeSet::new(), Vec::new());
+    assert!(dot.starts_with("graph routes {\n") && dot.ends_with("}\n"), "{dot}");
+    for line in dot.lines().map(str::trim) {
+        depth += line.matches('{').count() as i32 - line.matches('}').count() as i32;
+        assert!(depth >= 0 && line.matches('"').count() % 2 == 0, "{line}");
+        let is_statement = line.ends_with("];") && line.matches('[').count() == 1;
+        match line.split_once(" [") {
+            Some((ends, _)) if is_statement && ends.contains(" -- ") => links.push(line),
+            Some((name, _)) if is_statement => assert!(names.insert(name), "{name} twice"),
+            _ => assert!(line.ends_with(['{', '}', ';']), "{line}"),
+        }
+    }
+    assert_eq!(depth, 0);
+    (names, links)
+}
+
+#[test]
+fn routes_as_a_graph() {
+    // While one end moves: a proxy with its links, then old links that decay, then a direct one.
+    let mut stage = Stage::new(0, 0).unwrap();
+    stage.play("M(0,2)").unwrap();
+    let mut seen = Vec::new();
+    for word in ["D02", "D02", "D20", "D01", "D12", "D21", "D10", "D01", "D20", "D02", "D12", "D21"]
+    {
+        let dot = stage.world.dot();
+        let (names, links) = parse_dot(&dot);
+        for link in links {
+            let (ends, _) = link.split_once(" [").unwrap();
+            for name in ends.split(" -- ") {
+                assert!(names.contains(name), "{name} of {link}\n{dot}");
+            }
+        }
+        seen.push(dot);
+        stage.play(word).unwrap();
+    }
+    for what in ["label=\"proxy\", shape=circle", "decaying link", "style=dashed", "under way"] {
+        assert!(seen.iter().any(|dot| dot.contains(what)), "{what}: {}", seen.join("\n"));
+    }
+    for what in ["cluster_3", "shape=box", "label=\"link "] {
+        assert!(seen.iter().all(|dot| dot.contains(what)), "{what}: {}", seen.join("\n"));
+    }
 }

@@ -9,6 +9,23 @@ use crate::ids::{EndId, PeerId, RouterId};
 use crate::message::Payload;
 use crate::router::Router;
 
+/// See [`Engine::holdings`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Terminals and proxies.
+    pub routers: usize,
+    /// Ends of links.
+    pub ends: usize,
+    /// Connections.
+    pub peers: usize,
+    /// Introductions, searches for nodes and answers that are owed.
+    pub introductions: usize,
+    /// Bypasses that wait for a connection.
+    pub waiting: usize,
+    /// Parcels that nobody has taken, those behind a gap included.
+    pub queued: usize,
+}
+
 impl<P: Payload> Engine<P> {
     /// Compares everything that the engine holds with everything else.
     ///
@@ -24,6 +41,8 @@ impl<P: Payload> Engine<P> {
         for (key, router) in self.routers.iter() {
             self.audit_router(RouterId(key), router)?;
         }
+        self.audit_on_hold()?;
+        self.audit_relays()?;
         for (&id, peer) in &self.peers {
             for (&link, end) in &peer.links {
                 let end = self.ends.get(end.0).ok_or("a peer's link without an end")?;
@@ -41,7 +60,7 @@ impl<P: Payload> Engine<P> {
         if !router.ends().any(|held| held == id) {
             return Err("an end that its router does not know");
         }
-        if end.fin_sent && end.finished {
+        if end.fin_sent && end.finished && !self.on_hold.is_for(id) {
             return Err("an end that outlives its link");
         }
         let Some(twin) = end.twin() else {
@@ -70,6 +89,9 @@ impl<P: Payload> Engine<P> {
                 return Err("a primary end on the wrong side");
             }
         }
+        if router.beside != self.find_beside(id) {
+            return Err("a terminal that does not know who is beside it");
+        }
         if seen.is_empty() {
             self.audit_unlinked(router)
         } else if router.broken().is_some() {
@@ -93,6 +115,21 @@ impl<P: Payload> Engine<P> {
     #[must_use]
     pub fn pending_introductions(&self) -> usize {
         self.wanted.len() + self.under_way.len() + self.federation.len()
+    }
+
+    /// How much there is of everything that a peer could make this node keep.
+    #[must_use]
+    pub fn holdings(&self) -> Holdings {
+        let waiting = self.wanted.num_ends();
+        let queued = self.routers.iter().map(|(_, router)| router.queue.num_held()).sum();
+        Holdings {
+            routers: self.routers.len(),
+            ends: self.ends.len(),
+            peers: self.peers.len(),
+            introductions: self.pending_introductions(),
+            waiting,
+            queued,
+        }
     }
 
     /// Whether this is one of the connections that the engine has.

@@ -11,7 +11,7 @@ use crate::effect::{Effect, Introduction, Pairing, Party};
 use crate::engine::Engine;
 use crate::ids::{NodeName, PeerId, TransportId};
 use crate::message::{NetworkMessage, Payload, ProtocolViolation};
-use crate::peer::PeerKind;
+use crate::peer::{Offer, PeerKind};
 
 /// Two names, the lesser first.
 type Pair = (NodeName, NodeName);
@@ -63,7 +63,7 @@ impl<P: Payload> Engine<P> {
     pub(crate) fn introduce(&mut self, seeker: Party, target: Party) {
         let pair = pair_of(seeker.name, target.name);
         if let Some(parties) = self.under_way.0.get(&pair)
-            && parties.iter().any(|(party, heard)| party.name == seeker.name && !heard)
+            && parties.iter().any(|(party, heard)| *party == seeker && !heard)
         {
             return;
         }
@@ -105,8 +105,10 @@ impl<P: Payload> Engine<P> {
             }
             None => {
                 self.under_way.0.remove(&pair_of(first.name, second.name));
-                self.refuse(first, second.name);
-                self.refuse(second, first.name);
+                for (party, node) in [(first, second.name), (second, first.name)] {
+                    self.refuse(party, node);
+                    self.answer_withheld(party.via);
+                }
             }
         }
     }
@@ -153,6 +155,16 @@ impl<P: Payload> Engine<P> {
         if parties.iter().all(|(_, heard)| *heard) {
             self.under_way.0.remove(&pair);
         }
+        if let Some(id) = self.connected_peer(name) {
+            self.answer_withheld(id);
+        }
+    }
+
+    /// Whether a peer has yet to hear of an introduction that is under way.
+    pub(crate) fn owes_introduction(&self, peer: PeerId) -> bool {
+        let Some(name) = self.peer_name(peer) else { return false };
+        let waits = |(party, heard): &(Party, bool)| party.name == name && !heard;
+        self.under_way.0.values().flatten().any(waits)
     }
 
     /// A peer is gone: forgets what was under way for it, or by way of it.
@@ -171,6 +183,7 @@ impl<P: Payload> Engine<P> {
         });
         for (party, node) in left {
             self.refuse(party, node);
+            self.answer_withheld(party.via);
         }
     }
 
@@ -195,6 +208,19 @@ impl<P: Payload> Engine<P> {
                 }
             }
             NetworkMessage::Goodbye(kind) => self.handle_goodbye(peer, kind),
+            NetworkMessage::Unrelayed { first, last } => self.handle_unrelayed(peer, first..=last),
+            NetworkMessage::RelaysLost => self.tell(peer, NetworkMessage::RelaysLostHeard),
+            NetworkMessage::RelaysLostHeard => return self.handle_relays_lost_heard(peer),
+            NetworkMessage::RelayRefused(key) => return self.handle_relay_refused(peer, key),
+            NetworkMessage::RelayPassed(_)
+            | NetworkMessage::Seek { .. }
+            | NetworkMessage::Sought { .. } => return self.handle_courier(peer, message),
+            NetworkMessage::RequestMemory { id, size, hops } => {
+                return self.handle_memory_request(peer, id, size, hops);
+            }
+            NetworkMessage::ProvideMemory { id, memory } => {
+                return self.handle_memory_answer(peer, id, memory);
+            }
             NetworkMessage::Refer { .. }
             | NetworkMessage::Referred { .. }
             | NetworkMessage::ReferralRefused(_) => return self.handle_referral(peer, message),
@@ -210,6 +236,12 @@ impl<P: Payload> Engine<P> {
     /// A peer has heard of an introduction, which this broker made or passed on.
     fn handle_introduced(&mut self, from: PeerId, node: NodeName) {
         let Some(name) = self.peer_name(from) else { return };
+        if node == self.config.name {
+            return match self.config.is_broker {
+                true => self.offer_taken(from),
+                false => self.handle_offer(from, Offer::Made),
+            };
+        }
         if !self.config.is_broker && self.is_broker_of_this(from) {
             return self.release_heir(node);
         }

@@ -142,8 +142,7 @@ impl<P: Payload> Engine<P> {
         };
         let router = &self.routers[router_id.0];
         if router.is_closing() || end.is_ending() || !router.is_primary(id) {
-            self.ends[id.0].pending = None;
-            return;
+            return self.forget_pending(id);
         }
         if key.node == self.config.name {
             self.bypass_to_self(id, router_id, key);
@@ -151,7 +150,7 @@ impl<P: Payload> Engine<P> {
             self.bypass_to_peer(id, router_id, key, peer);
         } else if !self.want_introduction(key.node, id) {
             // The proxy stays, and works.
-            self.ends[id.0].pending = None;
+            self.forget_pending(id);
         }
     }
 
@@ -187,7 +186,7 @@ impl<P: Payload> Engine<P> {
                 self.replace_link(old, end);
                 return Ok(());
             }
-            Offer::Gone => RouteMessage::Fin(0),
+            Offer::Gone => self.answer_too_late(&accept.key),
             Offer::Bad(router) => self.refuse_offer(router),
         };
         let message = Message::Route(accept.link, answer);
@@ -204,13 +203,22 @@ impl<P: Payload> Engine<P> {
                 return;
             }
             Offer::Taken(_) => return,
-            Offer::Gone => RouteMessage::Fin(0),
+            Offer::Gone => self.answer_too_late(&key),
             Offer::Bad(router) => self.refuse_offer(router),
         };
         if self.ends.get(offered.0).is_some() {
             self.send(offered, answer);
             self.remove_end(offered);
         }
+    }
+
+    /// What is said to an offer for a link that is gone. Usually because its route ended in the meantime, of
+    /// which whoever offers hears on the old way. If that is gone too, it is the reason.
+    fn answer_too_late(&self, key: &EndKey) -> RouteMessage {
+        if key.via == self.config.name || self.connected_peer(key.via).is_some() {
+            return RouteMessage::Fin(0);
+        }
+        RouteMessage::Disconnected(Cause { kind: CauseKind::NodeLost, node: Some(key.via) })
     }
 
     fn look_up_offer(&self, key: &EndKey) -> Offer {

@@ -37,7 +37,10 @@ impl<P: Payload> Engine<P> {
         let unread = router.queue.take_all();
         let length = router.next_out;
         router.side_mut(Side::Inner).closed = Some(Count::new(length));
-        self.doomed.extend(unread.into_iter().flat_map(|(_, parcel)| parcel.portals));
+        unread.into_iter().for_each(|(_, parcel)| self.discard(parcel));
+        if let Some(peer) = self.quiet_beside(id) {
+            return self.close_beside(id, peer);
+        }
         let router = &self.routers[id.0];
         match router.side(Side::Outer).primary {
             Some(end) => {
@@ -80,7 +83,7 @@ impl<P: Payload> Engine<P> {
         if end.fin_count.is_some() {
             return Err(ProtocolViolation("a link ended twice"));
         }
-        if count < end.received {
+        if count < end.received + self.relays.num_waiting(end.peer, id) {
             return Err(ProtocolViolation("more parcels on a link than were counted"));
         }
         end.fin_count = Some(Count::new(count));
@@ -137,14 +140,17 @@ impl<P: Payload> Engine<P> {
         if !end.fin_sent {
             end.fin_sent = true;
             let count = end.sent;
-            self.send(id, RouteMessage::Fin(count));
+            // Else it follows what is on hold: the count includes that.
+            if !self.on_hold.is_for(id) {
+                self.send(id, RouteMessage::Fin(count));
+            }
         }
     }
 
     /// Forgets an end whose link has ended in both directions, and its router if that was all.
     pub(crate) fn remove_if_done(&mut self, id: EndId) {
         let Some(end) = self.ends.get(id.0) else { return };
-        if !(end.fin_sent && end.finished) {
+        if !(end.fin_sent && end.finished) || self.on_hold.is_for(id) {
             return;
         }
         let Some(router_id) = self.remove_end(id).and_then(|end| end.router) else { return };

@@ -40,6 +40,8 @@ pub enum ConnectRefused {
     NoBroker,
     /// This node has a broker and can take no other.
     HasBroker,
+    /// This node has an allocation delegate and can take no other.
+    HasDelegate,
 }
 
 impl<P: Payload> Engine<P> {
@@ -52,6 +54,28 @@ impl<P: Payload> Engine<P> {
         relation: Relation,
         num_portals: u32,
     ) -> Result<(PeerId, Vec<PortalId>), ConnectRefused> {
+        self.begin_connection(relation, num_portals, false)
+    }
+
+    /// Begins a connection as [`Engine::connect`] does, to the node that is to allocate shared memory
+    /// for this one from now on.
+    ///
+    /// # Errors
+    /// Why not; nothing was begun.
+    pub fn connect_to_delegate(
+        &mut self,
+        relation: Relation,
+        num_portals: u32,
+    ) -> Result<(PeerId, Vec<PortalId>), ConnectRefused> {
+        self.begin_connection(relation, num_portals, true)
+    }
+
+    fn begin_connection(
+        &mut self,
+        relation: Relation,
+        num_portals: u32,
+        to_delegate: bool,
+    ) -> Result<(PeerId, Vec<PortalId>), ConnectRefused> {
         if num_portals > limits::MAX_INITIAL_PORTALS {
             return Err(ConnectRefused::TooManyPortals);
         }
@@ -63,6 +87,13 @@ impl<P: Payload> Engine<P> {
             Relation::Broker if self.broker.is_none() => Expected::Broker,
             Relation::Broker => return Err(ConnectRefused::HasBroker),
         };
+        if to_delegate && self.memory.delegate.is_some() {
+            return Err(ConnectRefused::HasDelegate);
+        }
+        if to_delegate {
+            // It is the next one that is greeted.
+            self.memory.delegate = Some(PeerId(self.next_peer));
+        }
         let pairs: Vec<_> = (0..num_portals).map(|_| self.open_portals()).collect();
         let (portals, held) = pairs.into_iter().unzip();
         let peer = self.greet(expected, held);
@@ -90,6 +121,8 @@ impl<P: Payload> Engine<P> {
             name: self.config.name,
             is_broker: self.config.is_broker,
             wants_broker: expected.wants_broker(),
+            wants_memory: self.memory.delegate == Some(id),
+            relays_from: self.relays_from(),
             num_portals: held.len() as u32,
             secret,
         };
@@ -140,7 +173,7 @@ impl<P: Payload> Engine<P> {
             Some(CauseKind::WrongVersion)
         } else if known {
             Some(CauseKind::AlreadyConnected)
-        } else if !role_fits {
+        } else if !role_fits || (hello.wants_memory && self.memory.delegate == Some(id)) {
             Some(CauseKind::WrongRole)
         } else {
             None
@@ -173,7 +206,9 @@ impl<P: Payload> Engine<P> {
         peer.max_payload = hello.max_payload;
         peer.features = hello.features;
         peer.awaits_broker = expected == Expected::Heir;
+        peer.wants_memory = hello.wants_memory;
         self.names.insert(hello.name, id);
+        self.relays_agreed(id, hello.relays_from);
         self.effects.push_back(Effect::Connected(id));
         // The node with the lesser name owns the initial links, and its hello seeds their secrets.
         let owner = self.config.name < hello.name;
@@ -191,6 +226,7 @@ impl<P: Payload> Engine<P> {
             self.extend_route(portal, end);
         }
         self.introduction_done(hello.name);
+        self.send_requests();
         self.take_role(id, &expected);
     }
 
@@ -203,8 +239,10 @@ impl<P: Payload> Engine<P> {
                 self.share_with_heirs();
             }
             _ if *expected == Expected::Heir => self.share_broker(id),
+            _ if matches!(expected, Expected::Introduced { .. }) => self.acquaintance_made(id),
             _ => self.announce_referred(id),
         }
+        self.end_vain_searches();
     }
 }
 

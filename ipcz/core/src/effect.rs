@@ -1,7 +1,9 @@
 //! What the engine asks of its embedder.
 
-use crate::ids::{NodeName, PeerId, TransportId, TrapId};
+use crate::ids::{AllocationId, MemoryId, NodeName, PeerId, Ticket, TransportId, TrapId};
+use crate::memory::AllocateFailed;
 use crate::message::{Cause, Message};
+use crate::parcel::Parcel;
 use crate::status::TrapEvent;
 
 /// Something to do, in the order in which the engine gives it.
@@ -14,6 +16,16 @@ pub enum Effect<P> {
         /// What.
         message: Message<P>,
     },
+    /// Make this parcel ready to leave the node and answer with
+    /// [`Engine::handle_serialized`](crate::Engine::handle_serialized). Its portals stay the engine's.
+    Serialize {
+        /// Which parcel it is, for the answer.
+        ticket: Ticket,
+        /// The parcel. It is the embedder's until it answers.
+        parcel: Parcel<P>,
+    },
+    /// This was in a parcel that nobody will take, and was not ready to leave the node: drop it.
+    Discard(P),
     /// Tell the owner of this trap that it fired.
     Fire {
         /// Whose trap.
@@ -33,6 +45,23 @@ pub enum Effect<P> {
     },
     /// This transport arrived in a message and is of no use: close it.
     DropTransport(TransportId),
+    /// Make shared memory of `size` bytes and answer with
+    /// [`Engine::handle_memory`](crate::Engine::handle_memory).
+    Allocate {
+        /// For whom: the engine knows.
+        request: AllocationId,
+        /// In bytes.
+        size: u64,
+    },
+    /// What became of a request that [`Engine::allocate`](crate::Engine::allocate) made.
+    Allocated {
+        /// Which.
+        request: AllocationId,
+        /// The memory, or why there is none.
+        memory: Result<MemoryId, AllocateFailed>,
+    },
+    /// This memory is of no use: release it.
+    DropMemory(MemoryId),
     /// The connection to this peer works: its hello has arrived.
     Connected(PeerId),
     /// The connection to this peer is over: close its transport once what was sent before has left.

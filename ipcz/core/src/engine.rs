@@ -3,16 +3,21 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::broker::UnderWay;
+use crate::couriers::Couriers;
 use crate::effect::Effect;
 use crate::end::{End, Side};
 use crate::federation::Federation;
+use crate::hold::OnHold;
 use crate::ids::{EndId, LinkId, NodeName, PeerId, PortalId, RouterId, Secret};
 use crate::introductions::Wanted;
+use crate::memory::Memory;
 use crate::message::{EndKey, Payload, RouteMessage};
 use crate::moves::Unread;
 use crate::parcel::Parcel;
 use crate::peer::Peer;
+use crate::queue::Spares;
 use crate::referral::Heirs;
+use crate::relay::Relays;
 use crate::router::Router;
 use crate::secrets::Secrets;
 use crate::slab::{Key, Slab};
@@ -32,6 +37,10 @@ pub struct Config {
     pub max_payload: u64,
     /// Whether, as a broker, it takes clients that its clients bring.
     pub takes_referrals: bool,
+    /// Whether it may make shared memory itself. If not, it depends on a delegate.
+    pub may_allocate: bool,
+    /// Whether handles leave it by way of its broker alone. Of no meaning for a broker.
+    pub relays_handles: bool,
 }
 
 /// A message that a node sends to itself, by way of one end of a link on its loopback.
@@ -65,6 +74,12 @@ pub struct Engine<P> {
     pub(crate) under_way: UnderWay,
     pub(crate) federation: Federation,
     pub(crate) heirs: Heirs,
+    pub(crate) memory: Memory,
+    /// Handles and parcels that come apart.
+    pub(crate) relays: Relays<P>,
+    pub(crate) couriers: Couriers<P>,
+    /// Parcels that are made ready before they leave.
+    pub(crate) on_hold: OnHold<P>,
     /// Messages from this node to itself. Empty whenever a step has ended.
     pub(crate) loopback: VecDeque<Looped<P>>,
     /// Parcels that follow portals which have just moved. Empty whenever a step has ended.
@@ -73,6 +88,8 @@ pub struct Engine<P> {
     /// ended.
     pub(crate) doomed: Vec<PortalId>,
     pub(crate) effects: VecDeque<Effect<P>>,
+    /// Memory for the queues of routers.
+    pub(crate) spares: Spares<P>,
 }
 
 impl<P: Payload> Engine<P> {
@@ -92,10 +109,15 @@ impl<P: Payload> Engine<P> {
             under_way: UnderWay::default(),
             federation: Federation::default(),
             heirs: Heirs::default(),
+            memory: Memory::default(),
+            relays: Relays::default(),
+            couriers: Couriers::default(),
+            on_hold: OnHold::default(),
             loopback: VecDeque::new(),
             unread: VecDeque::new(),
             doomed: Vec::new(),
             effects: VecDeque::new(),
+            spares: Spares::new(),
         }
     }
 
@@ -106,12 +128,14 @@ impl<P: Payload> Engine<P> {
     }
 
     /// The next thing to do, oldest first.
+    #[inline]
     pub fn poll_effect(&mut self) -> Option<Effect<P>> {
         self.effects.pop_front()
     }
 
     /// Whether [`Engine::poll_effect`] would give something.
     #[must_use]
+    #[inline]
     pub fn has_effects(&self) -> bool {
         !self.effects.is_empty()
     }
@@ -130,7 +154,14 @@ impl<P: Payload> Engine<P> {
     ///
     /// What moved portals left unread goes first, because nothing may overtake it on its link for
     /// longer than one step.
+    #[inline]
     pub(crate) fn settle(&mut self) {
+        if !(self.unread.is_empty() && self.doomed.is_empty() && self.loopback.is_empty()) {
+            self.work_off();
+        }
+    }
+
+    fn work_off(&mut self) {
         loop {
             if let Some(unread) = self.unread.pop_front() {
                 self.forward_unread(unread);
@@ -220,22 +251,35 @@ impl<P: Payload> Engine<P> {
     pub(crate) fn attach(&mut self, id: EndId, router_id: RouterId) {
         let end = &mut self.ends[id.0];
         end.router = Some(router_id);
-        let router = &mut self.routers[router_id.0];
-        let side = router.side_mut(end.side);
-        if let Some(replaced) = side.primary.replace(id) {
-            router.add_decaying(replaced);
-            self.ends[replaced.0].pending = None;
+        let side = end.side;
+        if side == Side::Outer {
+            self.unpair(router_id);
         }
+        let router = &mut self.routers[router_id.0];
+        if let Some(replaced) = router.side_mut(side).primary.replace(id) {
+            router.add_decaying(replaced);
+            self.forget_pending(replaced);
+        }
+        self.pair_up(router_id);
     }
 
     /// Takes an end out of its router and forgets it.
     pub(crate) fn remove_end(&mut self, id: EndId) -> Option<End> {
+        self.forget_pending(id);
         let end = self.ends.remove(id.0)?;
+        self.doomed.extend(self.on_hold.remove(id));
+        self.doomed.extend(self.relays.remove_end(end.peer, id));
         if let Some(peer) = self.peers.get_mut(&end.peer) {
             peer.links.remove(&end.link);
         }
-        if let Some(router) = end.router.and_then(|router| self.routers.get_mut(router.0)) {
+        if let Some(router_id) = end.router
+            && let Some(router) = self.routers.get_mut(router_id.0)
+        {
+            let was_primary = router.is_primary(id);
             router.remove_end(id);
+            if was_primary {
+                self.unpair(router_id);
+            }
         }
         Some(end)
     }
@@ -251,10 +295,12 @@ impl<P: Payload> Engine<P> {
     }
 
     /// The router of a portal that an application holds.
+    #[inline]
     pub(crate) fn open_terminal(&self, portal: PortalId) -> Option<&Router<P>> {
         self.routers.get(portal.0).filter(|router| router.is_open())
     }
 
+    #[inline]
     pub(crate) fn open_terminal_mut(&mut self, portal: PortalId) -> Option<&mut Router<P>> {
         self.routers.get_mut(portal.0).filter(|router| router.is_open())
     }

@@ -78,6 +78,13 @@ impl PeerId {
     }
 }
 
+/// A parcel that is on hold until the embedder has made it ready. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket {
+    pub(crate) end: EndId,
+    pub(crate) number: u64,
+}
+
 /// A trap, named by whoever set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TrapId(pub u64);
@@ -85,3 +92,11 @@ pub struct TrapId(pub u64);
 /// A transport that the embedder holds and the engine only speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransportId(pub u64);
+
+/// Shared memory that the embedder holds and the engine only speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemoryId(pub u64);
+
+/// A request for shared memory, made by this node or passed through it. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AllocationId(pub u64);

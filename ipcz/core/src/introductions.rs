@@ -10,9 +10,10 @@
 //! ```
 //!
 //! What waits for a connection is the bypass of a proxy. If there is to be no connection, the proxy
-//! stays, and works.
+//! stays, and works. If the connection is lost before the third step is done, nobody has said no: then
+//! the broker is asked again, a few times, for it may take its time to notice that a node is gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::effect::Effect;
 use crate::engine::Engine;
@@ -21,13 +22,27 @@ use crate::limits;
 use crate::message::{Cause, CauseKind, Message, NetworkMessage, Payload, ProtocolViolation};
 use crate::peer::{Expected, PeerKind, PeerState};
 
-/// The ends whose bypass waits for a connection, by the node it is to lead to.
+/// What waits for connections, by the node that each is to lead to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Wanted(BTreeMap<NodeName, Vec<EndId>>);
+pub(crate) struct Wanted(BTreeMap<NodeName, Waiting>);
+
+/// What waits for a connection to one node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Waiting {
+    /// The ends whose bypass is to lead there.
+    ends: BTreeSet<EndId>,
+    /// How often the connection was lost before it worked.
+    losses: u8,
+}
 
 impl Wanted {
     pub(crate) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// How many bypasses wait.
+    pub(crate) fn num_ends(&self) -> usize {
+        self.0.values().map(|waiting| waiting.ends.len()).sum()
     }
 }
 
@@ -35,9 +50,9 @@ impl<P: Payload> Engine<P> {
     /// Lets an end's bypass wait for a connection to a node. Gives whether there is hope.
     pub(crate) fn want_introduction(&mut self, node: NodeName, end: EndId) -> bool {
         if let Some(waiting) = self.wanted.0.get_mut(&node) {
-            let room = waiting.len() < limits::MAX_ENDS_PER_INTRODUCTION;
+            let room = waiting.ends.len() < limits::MAX_ENDS_PER_INTRODUCTION;
             if room {
-                waiting.push(end);
+                waiting.ends.insert(end);
             }
             return room;
         }
@@ -46,16 +61,25 @@ impl<P: Payload> Engine<P> {
         if !room || !(greeting || self.may_be_introduced()) {
             return false;
         }
-        self.wanted.0.insert(node, vec![end]);
+        self.wanted.0.insert(node, Waiting { ends: BTreeSet::from([end]), losses: 0 });
         if !greeting {
             self.request_introduction(node);
         }
         true
     }
 
+    /// Lets an end forget the bypass that it waits for, if any.
+    pub(crate) fn forget_pending(&mut self, id: EndId) {
+        let pending = self.ends.get_mut(id.0).and_then(|end| end.pending.take());
+        if let Some(waiting) = pending.and_then(|key| self.wanted.0.get_mut(&key.node)) {
+            waiting.ends.remove(&id);
+        }
+    }
+
     /// Whether somebody could introduce this node to others, now or soon.
     fn may_be_introduced(&self) -> bool {
-        self.broker.is_some() || (self.config.is_broker && self.other_brokers().next().is_some())
+        let others = || self.other_brokers().next().is_some() || self.awaits_brokers();
+        self.broker.is_some() || (self.config.is_broker && others())
     }
 
     fn request_introduction(&mut self, node: NodeName) {
@@ -78,6 +102,7 @@ impl<P: Payload> Engine<P> {
 
     /// The broker is there: asks it for whatever was wanted before.
     pub(crate) fn broker_found(&mut self) {
+        self.relay_all_waiting();
         let wanted = self.wanted.0.keys().copied();
         let unknown: Vec<_> = wanted.filter(|node| !self.names.contains_key(node)).collect();
         for node in unknown {
@@ -87,17 +112,29 @@ impl<P: Payload> Engine<P> {
 
     /// A node is connected now: executes what waited for that.
     pub(crate) fn introduction_done(&mut self, node: NodeName) {
-        for end in self.wanted.0.remove(&node).unwrap_or_default() {
+        for end in self.wanted.0.remove(&node).unwrap_or_default().ends {
             self.try_bypass(end);
         }
     }
 
     /// A node will not be connected: its proxies stay, and work.
     pub(crate) fn introduction_failed(&mut self, node: NodeName) {
-        for id in self.wanted.0.remove(&node).unwrap_or_default() {
+        for id in self.wanted.0.remove(&node).unwrap_or_default().ends {
             if let Some(end) = self.ends.get_mut(id.0) {
                 end.pending = None;
             }
+        }
+    }
+
+    /// The connection to a node is lost. What waited for its hello asks for another connection.
+    pub(crate) fn introduction_lost(&mut self, node: NodeName, cause: Cause) {
+        let again = cause.kind == CauseKind::NodeLost && self.may_be_introduced();
+        match self.wanted.0.get_mut(&node) {
+            Some(waiting) if again && waiting.losses < limits::MAX_LOST_INTRODUCTIONS => {
+                waiting.losses += 1;
+                self.request_introduction(node);
+            }
+            _ => self.introduction_failed(node),
         }
     }
 

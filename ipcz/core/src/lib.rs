@@ -11,6 +11,7 @@
 //! | concern | file |
 //! | --- | --- |
 //! | putting, passing on, taking parcels | `parcels` `queue` |
+//! | parcels that are made ready before they leave | `hold` |
 //! | portals that travel | `moves` |
 //! | getting proxies out of the way | `bypass` |
 //! | the end of routes and links | `closing` |
@@ -19,6 +20,8 @@
 //! | routes without ends | `ring` |
 //! | connections | `peer` `connect` |
 //! | introductions | `introductions` `broker` `federation` `referral` |
+//! | memory that another node allocates | `memory` |
+//! | handles that brokers pass on | `relay` `couriers` |
 //! | notices to applications | `trap` |
 //! | what must hold between steps | `audit` |
 //! | bounds on what peers can make a node do | `limits` |
@@ -26,19 +29,23 @@
 #![forbid(unsafe_code)]
 
 mod audit;
+mod beside;
 mod broker;
 mod bypass;
 mod closing;
 mod connect;
 mod count;
+mod couriers;
 mod effect;
 mod end;
 mod engine;
 mod federation;
+mod hold;
 mod ids;
 mod introductions;
 pub mod limits;
 mod loss;
+mod memory;
 mod merge;
 mod message;
 mod moves;
@@ -47,25 +54,33 @@ mod parcels;
 mod peer;
 mod queue;
 mod referral;
+mod relay;
 mod ring;
 mod router;
 mod secrets;
 mod slab;
 mod status;
+mod thin_vec;
 mod topology;
 mod trap;
 
+pub use audit::Holdings;
 pub use connect::{ConnectRefused, Relation, WIRE_VERSION};
 pub use effect::{Effect, Introduction, Pairing};
 pub use engine::{Config, Engine};
-pub use ids::{LinkId, NodeName, PeerId, PortalId, RouterId, Secret, TransportId, TrapId};
+pub use ids::{
+    AllocationId, LinkId, MemoryId, NodeName, PeerId, PortalId, RouterId, Secret, Ticket,
+    TransportId, TrapId,
+};
+pub use memory::{AllocateFailed, AllocateRefused};
 pub use merge::MergeRefused;
 pub use message::{
     Accept, Cause, CauseKind, Descriptor, EndKey, Hello, Message, NetworkMessage, Payload, Probe,
-    ProtocolViolation, RouteMessage,
+    ProtocolViolation, Provided, Relay, RelayKey, RouteMessage,
 };
 pub use parcel::Parcel;
 pub use parcels::{GetRefused, PutRefused};
 pub use status::{PortalStatus, TrapConditions, TrapEvent, TrapFlags};
-pub use topology::{Counts, PeerInfo, Route, Topology};
+pub use thin_vec::ThinVec;
+pub use topology::{Counts, PeerInfo, Route, RouterLink, Station, StationEnd, Topology};
 pub use trap::TrapRefused;

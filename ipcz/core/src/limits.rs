@@ -28,3 +28,25 @@ pub const MAX_PENDING_INTRODUCTIONS: usize = 4096;
 
 /// Ends that may wait for one introduction. Past it a bypass is not tried.
 pub const MAX_ENDS_PER_INTRODUCTION: usize = 1 << 20;
+
+/// How often an introduction is asked for again after its connection was lost before it worked. A node
+/// that closes each connection that it is introduced over would be asked for without end.
+pub const MAX_LOST_INTRODUCTIONS: u8 = 3;
+
+/// Requests for memory that one peer may have open. A node that delegates keeps to it by itself and
+/// lets further requests wait at home, so this bounds what a peer can make its delegate remember, and
+/// allocate at a time.
+pub const MAX_PENDING_MEMORY: usize = 64;
+
+/// The largest piece of shared memory, in bytes. A delegate gives it at a stranger's word; pages are
+/// used only as they are written, address space and files' sizes at once.
+pub const MAX_MEMORY_BYTES: u64 = 1 << 32;
+
+/// Nodes that may pass on a request for memory. Delegates that were chosen in a circle would pass it
+/// on for ever.
+pub const MAX_DELEGATES: u16 = 16;
+
+/// Parcels of one peer that may wait for handles that a broker relays, such handles that may wait for
+/// their parcels, and relays of one client that a broker may have under way to other brokers. Each
+/// holds a descriptor of some process at least, and no process has as many as this.
+pub const MAX_RELAYS: usize = 1 << 16;

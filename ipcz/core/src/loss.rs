@@ -35,7 +35,7 @@ impl<P: Payload> Engine<P> {
             router.set_broken(cause);
             router.side_mut(Side::Outer).closed = None;
             let lost = router.queue.take_unreachable();
-            self.doomed.extend(lost.into_iter().flat_map(|parcel| parcel.portals));
+            lost.into_iter().for_each(|parcel| self.discard(parcel));
             self.spring(id, false);
         }
     }

@@ -48,6 +48,8 @@ impl<P: Payload> Engine<P> {
     pub(crate) fn join(&mut self, first: PortalId, second: PortalId) {
         self.spring_removed(first);
         self.spring_removed(second);
+        self.unpair(first);
+        self.unpair(second);
         let Some(mut other) = self.routers.remove(second.0) else { return };
         let router = &mut self.routers[first.0];
         router.role = Role::Proxy;
@@ -78,7 +80,8 @@ impl<P: Payload> Engine<P> {
     /// Tells both sides of a new proxy what the other side is known to be.
     fn start_proxy(&mut self, id: RouterId) {
         for side in Side::BOTH {
-            let router = &self.routers[id.0];
+            // It may be gone: what one side had not read could not go where the other leads.
+            let Some(router) = self.routers.get(id.0) else { return };
             if let (Some(length), Some(onwards)) =
                 (router.side(side).closed, router.side(side.other()).primary)
             {

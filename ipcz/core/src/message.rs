@@ -1,11 +1,41 @@
 //! What nodes say to each other.
 
-use crate::ids::{LinkId, NodeName, Secret, TransportId};
+use crate::ids::{LinkId, MemoryId, NodeName, Secret, TransportId};
 
 /// What an application puts into a parcel, as far as the engine cares: it never looks inside.
-pub trait Payload {
+pub trait Payload: Sized {
     /// The payload's size, as portals report it.
     fn num_bytes(&self) -> usize;
+
+    /// Whether it may leave the node as it is. If not, it is handed out before it does: see
+    /// [`Effect::Serialize`](crate::Effect::Serialize).
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    /// Whether it may leave the node at all, perhaps after it was made ready. What is ready can.
+    fn can_leave(&self) -> bool {
+        true
+    }
+
+    /// Whether it holds something that not every connection carries.
+    fn has_handles(&self) -> bool {
+        false
+    }
+
+    /// Splits off what not every connection carries, if it holds any. What stays says where that
+    /// belongs.
+    fn take_handles(&mut self) -> Option<Self> {
+        None
+    }
+
+    /// Puts back what was split off. Gives false, and may be left in any state, if it is not what is
+    /// missing here.
+    #[must_use]
+    fn join(&mut self, handles: Self) -> bool {
+        drop(handles);
+        false
+    }
 }
 
 impl Payload for Vec<u8> {
@@ -28,6 +58,9 @@ pub enum Message<P> {
         sequence: u64,
         /// How many links it has travelled, this one included.
         hops: u16,
+        /// If what the payload held of handles travels by way of a broker, the number of that
+        /// [`Relay`].
+        relayed: Option<u64>,
         /// What the application put.
         payload: P,
         /// The portals in it, in order.
@@ -39,6 +72,32 @@ pub enum Message<P> {
     Accept(Accept),
     /// Something about who is connected with whom.
     Network(NetworkMessage),
+    /// To a broker, between brokers and from one: what belongs into a parcel that travels directly.
+    Relay(Relay<P>),
+}
+
+/// The handles of a parcel, on their way by brokers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Relay<P> {
+    /// The node that sent the parcel.
+    pub from: NodeName,
+    /// The node that it was sent to.
+    pub to: NodeName,
+    /// Which parcel: `from` never gives a number twice.
+    pub id: u64,
+    /// What [`Payload::take_handles`] gave.
+    pub handles: P,
+}
+
+/// Which relay is meant, where its handles are not at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RelayKey {
+    /// See [`Relay::from`].
+    pub from: NodeName,
+    /// See [`Relay::to`].
+    pub to: NodeName,
+    /// See [`Relay::id`].
+    pub id: u64,
 }
 
 /// How a node introduces itself on a new connection.
@@ -56,6 +115,11 @@ pub struct Hello {
     pub is_broker: bool,
     /// Whether the sender takes the receiver for its broker.
     pub wants_broker: bool,
+    /// Whether the receiver is to allocate shared memory for the sender.
+    pub wants_memory: bool,
+    /// If the sender has brokers pass on the handles in its parcels: the number from which it counts
+    /// those on this connection.
+    pub relays_from: Option<u64>,
     /// How many portals the sender has made for this connection.
     pub num_portals: u32,
     /// What the secrets of the initial links are derived from, if the sender owns them.
@@ -143,7 +207,8 @@ pub enum NetworkMessage {
         /// The transport that leads there.
         transport: TransportId,
     },
-    /// To a broker: its introduction to this node has arrived.
+    /// To a broker: its introduction to this node has arrived. Or from one: the node that was brought
+    /// to it is its client. With the receiver's own name: that is what one of the two is to the other.
     Introduced(NodeName),
     /// From a broker: that node is unknown, or cannot be reached.
     IntroductionRefused(NodeName),
@@ -161,8 +226,8 @@ pub enum NetworkMessage {
         /// The transport that leads there.
         transport: TransportId,
     },
-    /// There will be no broker for the node that was to inherit one, or from the node that was to
-    /// share it.
+    /// There will be no broker for the node that was to inherit one, which may be the receiver, or from
+    /// the node that was to share it.
     ReferralRefused(NodeName),
     /// Between brokers: "is this node a client of yours? This one of mine wants to meet it."
     Locate {
@@ -203,8 +268,64 @@ pub enum NetworkMessage {
         /// Who it was introduced to.
         node: NodeName,
     },
+    /// To the node that allocates for the sender: "make shared memory of this size."
+    RequestMemory {
+        /// The sender's name for the request.
+        id: u64,
+        /// In bytes.
+        size: u64,
+        /// How many nodes have passed the request on.
+        hops: u16,
+    },
+    /// The answer to that.
+    ProvideMemory {
+        /// The receiver's name for its request.
+        id: u64,
+        /// The memory, or nothing if there is none to be had.
+        memory: Option<Provided>,
+    },
+    /// From a broker, and between brokers: what was to be relayed cannot be.
+    RelayRefused(RelayKey),
+    /// Between brokers: what was to be relayed went on.
+    RelayPassed(RelayKey),
+    /// "The handles of my parcels with these numbers will not come, unless they have."
+    Unrelayed {
+        /// The first of them.
+        first: u64,
+        /// The last of them.
+        last: u64,
+    },
+    /// "My broker is lost, and what you relayed to me with it, perhaps."
+    RelaysLost,
+    /// "All that I relayed before I heard that has been said."
+    RelaysLostHeard,
+    /// Between brokers: "is this node a client of yours? One of mine relays something to it."
+    Seek {
+        /// Who is looked for.
+        node: NodeName,
+        /// Who looks.
+        seeker: NodeName,
+    },
+    /// Between brokers: the answer to that.
+    Sought {
+        /// Who is looked for.
+        node: NodeName,
+        /// Who looks.
+        seeker: NodeName,
+        /// Whether it is.
+        found: bool,
+    },
     /// The last message on a connection that ends on purpose, and why it does.
     Goodbye(CauseKind),
+}
+
+/// Memory that arrives in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Provided {
+    /// The memory.
+    pub memory: MemoryId,
+    /// Its size in bytes, as the embedder that received it found it to be.
+    pub size: u64,
 }
 
 /// Why a route was cut, and where.
@@ -233,6 +354,12 @@ pub enum CauseKind {
     WrongRole,
     /// A connection was not set up: these two nodes are connected already, or are one.
     AlreadyConnected,
+    /// A parcel held something that cannot leave its node, and the route leads to another one.
+    Unsendable,
+    /// A node sent a parcel that an application rejected, and was disconnected.
+    Rejected,
+    /// Handles of a parcel that this node sent had to travel by a broker, and could not.
+    NotRelayed,
 }
 
 /// A peer said what no honest node says. It costs the peer its connection.
@@ -255,6 +382,15 @@ impl NetworkMessage {
             | Self::Refer { transport, .. }
             | Self::Referred { transport, .. }
             | Self::PassIntroduction { transport, .. } => Some(transport),
+            _ => None,
+        }
+    }
+
+    /// The memory that the message carries, if it carries some.
+    #[must_use]
+    pub fn memory(self) -> Option<MemoryId> {
+        match self {
+            Self::ProvideMemory { memory, .. } => memory.map(|provided| provided.memory),
             _ => None,
         }
     }

@@ -84,13 +84,13 @@ impl<P: Payload> Engine<P> {
 
     /// Makes a terminal the proxy between its peer and where its portal went.
     fn stay_behind(&mut self, portal: PortalId, end: EndId) {
+        self.unpair(portal);
         let router = &mut self.routers[portal.0];
         router.role = Role::Proxy;
         let ends: Vec<_> = router.ends().collect();
         for id in ends {
-            let end = &mut self.ends[id.0];
-            if end.owner {
-                end.pending = None;
+            if self.ends[id.0].owner {
+                self.forget_pending(id);
             }
         }
         self.attach(end, portal);
@@ -102,7 +102,7 @@ impl<P: Payload> Engine<P> {
         for (sequence, parcel) in parcels {
             match self.ends.get(end.0) {
                 Some(to) if !to.fin_sent => self.transmit_parcel(end, sequence, parcel),
-                _ => self.doomed.extend(parcel.portals),
+                _ => self.discard(parcel),
             }
         }
         if self.ends.get(end.0).is_none_or(|end| end.side == Side::Outer) {

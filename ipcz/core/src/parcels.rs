@@ -6,15 +6,18 @@
 //! ```
 //!
 //! Costs of a put or get between two portals of this node: no system call, no lock, no copy of the
-//! payload; allocations only when a queue grows.
+//! payload; allocations only when a queue grows. A put touches the two routers, which were made
+//! together and so are neighbours in memory, and a queue's memory, which was in use a moment ago
+//! ([`crate::queue`]); a get one router and that. Neither looks at an end ([`crate::beside`]).
 
 use crate::effect::Effect;
 use crate::end::Side;
 use crate::engine::{Engine, Looped};
 use crate::ids::{EndId, LinkId, PeerId, PortalId, RouterId};
 use crate::limits;
-use crate::message::{Cause, Descriptor, Message, Payload, ProtocolViolation};
+use crate::message::{Cause, CauseKind, Descriptor, Message, Payload, ProtocolViolation};
 use crate::parcel::Parcel;
+use crate::relay::Place;
 use crate::router::Role;
 use crate::status::PortalStatus;
 
@@ -43,6 +46,10 @@ pub enum PutRefused {
     TooManyPortals,
     /// The payload is larger than the node that it would go to takes.
     TooLarge,
+    /// The payload cannot leave this node, and the portal's peer is on another.
+    CannotLeave,
+    /// The payload holds handles, which have to travel by way of a broker, and this node has none.
+    NoRelay,
 }
 
 /// Why no parcel was given.
@@ -66,26 +73,47 @@ impl<P: Payload> Engine<P> {
     pub fn put(
         &mut self,
         portal: PortalId,
+        parcel: Parcel<P>,
+    ) -> Result<(), (PutRefused, Parcel<P>)> {
+        match self.reader_beside(portal) {
+            // What most puts are: nothing about them can be wrong.
+            Some(peer) if parcel.portals.is_empty() => {
+                self.put_beside(portal, peer, parcel);
+                Ok(())
+            }
+            _ => self.put_checked(portal, parcel),
+        }
+    }
+
+    fn put_checked(
+        &mut self,
+        portal: PortalId,
         mut parcel: Parcel<P>,
     ) -> Result<(), (PutRefused, Parcel<P>)> {
         if let Err(refused) = self.check_put(portal, &parcel.portals) {
             return Err((refused, parcel));
         }
-        if !self.next_takes(portal, &parcel.payload) {
-            return Err((PutRefused::TooLarge, parcel));
+        if let Err(refused) = self.check_next(portal, &parcel.payload) {
+            return Err((refused, parcel));
         }
-        parcel.hops = 0;
         for &moved in &parcel.portals {
             // Whoever takes it from the parcel is another owner, on whichever node.
             self.spring_removed(moved);
+        }
+        if let Some(peer) = self.reader_beside(portal) {
+            self.put_beside(portal, peer, parcel);
+            return Ok(());
         }
         let router = &mut self.routers[portal.0];
         let sequence = router.next_out;
         router.next_out += 1;
         match router.side(Side::Outer).primary {
-            Some(end) => self.transmit_parcel(end, sequence, parcel),
+            Some(end) => {
+                parcel.hops = 0;
+                self.transmit_parcel(end, sequence, parcel);
+            }
             // Checked above: a terminal without a link is closed or broken.
-            None => self.doomed.extend(parcel.portals),
+            None => self.discard(parcel),
         }
         self.settle();
         Ok(())
@@ -122,10 +150,18 @@ impl<P: Payload> Engine<P> {
         Ok(())
     }
 
-    /// Whether the node that a portal's link leads to takes payloads of this size.
-    fn next_takes(&self, portal: PortalId, payload: &P) -> bool {
+    /// Whether a payload can go to the node that a portal's link leads to.
+    fn check_next(&self, portal: PortalId, payload: &P) -> Result<(), PutRefused> {
         let end = self.routers.get(portal.0).and_then(|router| router.side(Side::Outer).primary);
-        end.is_none_or(|end| self.takes(self.ends[end.0].peer, payload))
+        let Some(end) = end else { return Ok(()) };
+        let peer = self.ends[end.0].peer;
+        if peer != PeerId::LOOPBACK && !payload.can_leave() {
+            return Err(PutRefused::CannotLeave);
+        }
+        if !self.carries(peer, payload) {
+            return Err(PutRefused::NoRelay);
+        }
+        if self.takes(peer, payload) { Ok(()) } else { Err(PutRefused::TooLarge) }
     }
 
     /// Takes the next parcel, and the portals in it.
@@ -133,9 +169,10 @@ impl<P: Payload> Engine<P> {
     /// # Errors
     /// Why there is none.
     pub fn get(&mut self, portal: PortalId) -> Result<Parcel<P>, GetRefused> {
-        let router = self.open_terminal_mut(portal).ok_or(GetRefused::UnknownPortal)?;
-        if let Some(parcel) = router.queue.pop() {
-            if router.queue.len() == 0 {
+        let router = self.routers.get_mut(portal.0).filter(|router| router.is_open());
+        let router = router.ok_or(GetRefused::UnknownPortal)?;
+        if let Some(parcel) = router.queue.pop(&mut self.spares) {
+            if router.has_traps() && router.queue.len() == 0 {
                 self.spring(portal, false);
             }
             return Ok(parcel);
@@ -173,21 +210,44 @@ impl<P: Payload> Engine<P> {
     /// Sends a parcel on a link. The portals in it move, unless the link stays on this node.
     pub(crate) fn transmit_parcel(&mut self, end: EndId, sequence: u64, mut parcel: Parcel<P>) {
         parcel.hops = parcel.hops.saturating_add(1);
-        let from = &mut self.ends[end.0];
+        let Some(from) = self.ends.get_mut(end.0) else {
+            // The route was cut by what was to go before.
+            return self.discard(parcel);
+        };
         from.sent += 1;
         if let Some(to) = from.twin() {
-            return self.transmit_here(to, sequence, parcel);
+            self.transmit_here(to, sequence, parcel);
+        } else if parcel.payload.is_ready() && !self.on_hold.is_for(end) {
+            self.send_parcel(end, sequence, parcel);
+        } else {
+            self.hold(end, sequence, parcel);
         }
+    }
+
+    /// Sends a parcel that is ready to another node.
+    pub(crate) fn send_parcel(&mut self, end: EndId, sequence: u64, parcel: Parcel<P>) {
+        let from = &self.ends[end.0];
         let (peer, link) = (from.peer, from.link);
         if !self.takes(peer, &parcel.payload) {
-            self.doomed.extend(parcel.portals);
+            self.discard(parcel);
             let (router, _) = self.place(end);
             return self.break_here(router);
         }
-        let Parcel { payload, portals, hops } = parcel;
+        if !self.carries(peer, &parcel.payload) {
+            self.discard(parcel);
+            let (router, _) = self.place(end);
+            let node = Some(self.config.name);
+            return self.break_route(router, Cause { kind: CauseKind::NotRelayed, node });
+        }
+        let Parcel { mut payload, portals, hops } = parcel;
         let portals = portals.into_iter().map(|portal| self.depart(peer, portal)).collect();
-        let message = Message::Parcel { link, sequence, hops, payload, portals };
+        let split = self.split(peer, &mut payload);
+        let relayed = split.as_ref().map(|(id, _)| *id);
+        let message = Message::Parcel { link, sequence, hops, relayed, payload, portals };
         self.effects.push_back(Effect::Send { peer, message });
+        if let Some((id, handles)) = split {
+            self.relay(peer, id, handles);
+        }
     }
 
     /// Sends a parcel on a link that stays on this node. A terminal has it at once if nothing that
@@ -216,13 +276,21 @@ impl<P: Payload> Engine<P> {
         sequence: u64,
         parcel: Parcel<P>,
         descriptors: &[Descriptor],
+        relayed: Option<u64>,
     ) -> Result<(), ProtocolViolation> {
         // First, or a portal could arrive in a parcel on its own link, and wait inside itself.
         let end = self.find_end(peer, link);
         let portals = self.arrive(peer, descriptors)?;
-        match end {
-            Some(end) => self.receive_parcel(end, sequence, Parcel { portals, ..parcel }),
-            None => {
+        match (end, relayed) {
+            (end, Some(id)) => {
+                let parcel = Parcel { portals: portals.into(), ..parcel };
+                self.receive_relayed(peer, id, Place { end, sequence, parcel })
+            }
+            (Some(end), None) => {
+                let parcel = Parcel { portals: portals.into(), ..parcel };
+                self.receive_parcel(end, sequence, parcel)
+            }
+            (None, None) => {
                 self.doomed.extend(portals);
                 Ok(())
             }
@@ -240,17 +308,18 @@ impl<P: Payload> Engine<P> {
             let router = end.router?;
             Some((end, router))
         }) else {
-            self.doomed.extend(parcel.portals);
+            self.discard(parcel);
             return Ok(());
         };
-        if end.fin_count.is_some_and(|count| end.received >= count.get()) {
-            self.doomed.extend(parcel.portals);
+        let waiting = || self.relays.num_waiting(end.peer, id);
+        if end.fin_count.is_some_and(|count| end.received + waiting() >= count.get()) {
+            self.discard(parcel);
             return Err(ProtocolViolation("a parcel after the last one of its link"));
         }
         end.received += 1;
         let towards = end.side.other();
         if parcel.hops == limits::MAX_HOPS {
-            self.doomed.extend(parcel.portals);
+            self.discard(parcel);
             self.break_here(router);
             return Ok(());
         }
@@ -270,16 +339,26 @@ impl<P: Payload> Engine<P> {
         sequence: u64,
         parcel: Parcel<P>,
     ) {
-        match self.routers[router.0].side(towards).primary {
+        match self.routers.get(router.0).and_then(|router| router.side(towards).primary) {
             Some(end) if !self.ends[end.0].fin_sent => self.transmit_parcel(end, sequence, parcel),
-            _ => self.doomed.extend(parcel.portals),
+            _ => self.discard(parcel),
         }
     }
 
-    fn enqueue(&mut self, id: RouterId, sequence: u64, parcel: Parcel<P>) {
+    /// Closes the portals in a parcel that nobody will take. What the embedder has to drop goes back
+    /// to it.
+    pub(crate) fn discard(&mut self, parcel: Parcel<P>) {
+        self.doomed.extend(parcel.portals);
+        if !parcel.payload.is_ready() {
+            self.effects.push_back(Effect::Discard(parcel.payload));
+        }
+    }
+
+    #[inline]
+    pub(crate) fn enqueue(&mut self, id: RouterId, sequence: u64, parcel: Parcel<P>) {
         let router = &mut self.routers[id.0];
         if !router.is_open() {
-            self.doomed.extend(parcel.portals);
+            self.discard(parcel);
             return;
         }
         let beyond_end =
@@ -290,12 +369,12 @@ impl<P: Payload> Engine<P> {
         let refused = if beyond_end || too_far || swallowed {
             Some(parcel)
         } else {
-            router.queue.insert(sequence, parcel).err()
+            router.queue.insert(sequence, parcel, &mut self.spares).err()
         };
         if let Some(parcel) = refused {
-            self.doomed.extend(parcel.portals);
+            self.discard(parcel);
             self.break_here(id);
-        } else {
+        } else if router.has_traps() {
             self.spring(id, true);
         }
     }

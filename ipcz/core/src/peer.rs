@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::effect::Effect;
 use crate::engine::Engine;
-use crate::ids::{EndId, LinkId, NodeName, PeerId, PortalId, RouterId, Secret};
+use crate::ids::{AllocationId, EndId, LinkId, NodeName, PeerId, PortalId, RouterId, Secret};
 use crate::limits;
 use crate::message::{Cause, CauseKind, Message, NetworkMessage, Payload, ProtocolViolation};
 use crate::parcel::Parcel;
@@ -61,6 +61,13 @@ pub(crate) enum PeerKind {
     Other,
 }
 
+/// What a broker said to a node that it was introduced to, and that is to inherit it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Offer {
+    Made,
+    Denied,
+}
+
 /// How far the connection is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum PeerState {
@@ -90,6 +97,12 @@ pub(crate) struct Peer {
     pub(crate) awaits_broker: bool,
     /// The client that brought it, which is told when it is there.
     pub(crate) referred_by: Option<PeerId>,
+    /// What it said, as a broker, about being this node's.
+    pub(crate) offer: Option<Offer>,
+    /// This node allocates shared memory for it.
+    pub(crate) wants_memory: bool,
+    /// The requests that it has made and this node has yet to answer, by its names for them.
+    pub(crate) requests: BTreeMap<u64, AllocationId>,
     /// The ends of this node on this connection, by the id of their link.
     pub(crate) links: BTreeMap<LinkId, EndId>,
     next_link: u64,
@@ -109,6 +122,9 @@ impl Peer {
             features: 0,
             awaits_broker: false,
             referred_by: None,
+            offer: None,
+            wants_memory: false,
+            requests: BTreeMap::new(),
             links: BTreeMap::new(),
             // What stands below is for the initial portals.
             next_link: u64::from(limits::MAX_INITIAL_PORTALS),
@@ -152,10 +168,11 @@ impl<P: Payload> Engine<P> {
     fn dispatch(&mut self, peer: PeerId, message: Message<P>) -> Result<(), ProtocolViolation> {
         match message {
             Message::Hello(hello) => self.handle_hello(peer, &hello),
-            Message::Parcel { link, sequence, hops, payload, portals } => {
-                let parcel = Parcel { payload, portals: Vec::new(), hops };
-                self.handle_parcel(peer, link, sequence, parcel, &portals)
+            Message::Parcel { link, sequence, hops, relayed, payload, portals } => {
+                let parcel = Parcel { hops, ..Parcel::new(payload, Vec::new()) };
+                self.handle_parcel(peer, link, sequence, parcel, &portals, relayed)
             }
+            Message::Relay(relay) => self.handle_relay(peer, relay),
             Message::Route(link, message) => match self.find_end(peer, link) {
                 Some(end) => self.receive_route(end, message),
                 None => Ok(()),
@@ -169,6 +186,7 @@ impl<P: Payload> Engine<P> {
     fn drop_message(&mut self, message: Message<P>) {
         if let Message::Network(message) = message {
             self.effects.extend(message.transport().map(Effect::DropTransport));
+            self.effects.extend(message.memory().map(Effect::DropMemory));
         }
     }
 
@@ -188,6 +206,12 @@ impl<P: Payload> Engine<P> {
     /// Ends the connection to a peer. Routes over it are cut, on both sides.
     pub fn disconnect(&mut self, peer: PeerId) {
         self.cut(peer, CauseKind::Shutdown);
+        self.settle();
+    }
+
+    /// Ends the connection to a peer that sent what the application rejects.
+    pub fn reject(&mut self, peer: PeerId) {
+        self.cut(peer, CauseKind::Rejected);
         self.settle();
     }
 
@@ -231,7 +255,7 @@ impl<P: Payload> Engine<P> {
     /// A peer ends the connection, and says why.
     pub(crate) fn handle_goodbye(&mut self, peer: PeerId, kind: CauseKind) {
         let node = match kind {
-            CauseKind::Violation => Some(self.config.name),
+            CauseKind::Violation | CauseKind::Rejected => Some(self.config.name),
             _ => self.peer_name(peer),
         };
         self.lose(peer, Cause { kind, node });
@@ -253,12 +277,16 @@ impl<P: Payload> Engine<P> {
         self.heirs.remove(&id);
         self.forget_federal(id, peer.name);
         self.forget_under_way(id);
+        self.relays.forget(id);
+        self.forget_couriers(id, peer.name);
+        self.forget_requests(peer.requests);
+        self.delegate_lost(id, cause);
         if self.broker == Some(id) {
             self.broker_lost();
         }
         if let Some(name) = peer.name.filter(|name| self.names.get(name) == Some(&id)) {
             self.names.remove(&name);
-            self.introduction_failed(name);
+            self.introduction_lost(name, cause);
         }
     }
 
@@ -267,7 +295,7 @@ impl<P: Payload> Engine<P> {
         self.break_route(held, cause);
         if let Some(mut router) = self.routers.remove(held.0) {
             let unread = router.queue.take_all();
-            self.doomed.extend(unread.into_iter().flat_map(|(_, parcel)| parcel.portals));
+            unread.into_iter().for_each(|(_, parcel)| self.discard(parcel));
         }
     }
 

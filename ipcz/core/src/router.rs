@@ -2,7 +2,7 @@
 
 use crate::count::Count;
 use crate::end::Side;
-use crate::ids::{EndId, Secret};
+use crate::ids::{EndId, RouterId, Secret};
 use crate::message::{Cause, Payload};
 use crate::queue::ParcelQueue;
 use crate::status::{PortalStatus, Trap};
@@ -30,6 +30,9 @@ pub(crate) struct RouterSide {
 pub(crate) struct Router<P> {
     pub(crate) role: Role,
     pub(crate) sides: [RouterSide; 2],
+    /// The terminal at the other end of this terminal's link, if both are here. The ends say so too;
+    /// this spares a put and a close the way over them. See [`crate::beside`].
+    pub(crate) beside: Option<RouterId>,
     /// Whether each side's primary end has finished: nothing comes from there any more.
     over: [bool; 2],
     /// Whether this proxy has told its neighbours to bypass it.
@@ -56,6 +59,7 @@ impl<P: Payload> Router<P> {
         Self {
             role: Role::Terminal,
             sides: [RouterSide::default(), RouterSide::default()],
+            beside: None,
             over: [false; 2],
             committed: false,
             next_out,
@@ -65,6 +69,7 @@ impl<P: Payload> Router<P> {
     }
 
     /// The ends, of either side, that have been replaced and still receive.
+    #[inline]
     pub(crate) fn decaying(&self) -> &[EndId] {
         self.rare.as_ref().map_or(&[], |rare| &rare.decaying)
     }
@@ -85,6 +90,7 @@ impl<P: Payload> Router<P> {
     }
 
     /// Why the route was cut. Only a terminal outlives that.
+    #[inline]
     pub(crate) fn broken(&self) -> Option<Cause> {
         self.rare.as_ref()?.broken
     }
@@ -109,6 +115,7 @@ impl<P: Payload> Router<P> {
         self.tidy();
     }
 
+    #[inline]
     pub(crate) fn has_traps(&self) -> bool {
         self.rare.as_ref().is_some_and(|rare| !rare.traps.is_empty())
     }
@@ -130,15 +137,18 @@ impl<P: Payload> Router<P> {
         self.rare = self.rare.take().filter(|rare| **rare != Rare::default());
     }
 
+    #[inline]
     pub(crate) fn side(&self, side: Side) -> &RouterSide {
         &self.sides[side as usize]
     }
 
+    #[inline]
     pub(crate) fn side_mut(&mut self, side: Side) -> &mut RouterSide {
         &mut self.sides[side as usize]
     }
 
     /// Whether nothing comes from this side any more.
+    #[inline]
     pub(crate) fn is_over(&self, side: Side) -> bool {
         self.over[side as usize]
     }
@@ -147,16 +157,19 @@ impl<P: Payload> Router<P> {
         self.over[side as usize] = over;
     }
 
+    #[inline]
     pub(crate) fn is_proxy(&self) -> bool {
         self.role == Role::Proxy
     }
 
     /// Whether an application holds this router.
+    #[inline]
     pub(crate) fn is_open(&self) -> bool {
         !self.is_proxy() && self.side(Side::Inner).closed.is_none()
     }
 
     /// Whether either end of the route is known to be closed.
+    #[inline]
     pub(crate) fn is_closing(&self) -> bool {
         self.sides.iter().any(|side| side.closed.is_some())
     }
@@ -192,7 +205,7 @@ mod tests {
 
     #[test]
     fn an_idle_portal_is_small() {
-        assert!(size_of::<Router<Vec<u8>>>() <= 112, "{}", size_of::<Router<Vec<u8>>>());
+        assert!(size_of::<Router<Vec<u8>>>() <= 80, "{}", size_of::<Router<Vec<u8>>>());
         assert!(size_of::<crate::end::End>() <= 88, "{}", size_of::<crate::end::End>());
     }
 }

@@ -77,11 +77,72 @@ impl<P: Payload> Engine<P> {
         })
     }
 
+    /// All routers of this node and the ends of their links, for people to look at.
+    #[must_use]
+    pub fn stations(&self) -> Vec<Station> {
+        let station = |(key, router): (_, &crate::router::Router<P>)| {
+            let ends = router.ends().map(|id| {
+                let end = &self.ends[id.0];
+                let decays = !router.is_primary(id);
+                let far = end.twin().map(|twin| RouterLink::Here(twin.0.to_bits()));
+                let far = far.unwrap_or_else(|| RouterLink::There {
+                    peer: end.peer,
+                    node: self.peer_name(end.peer),
+                    link: end.link,
+                });
+                StationEnd { id: id.0.to_bits(), far, decays, owner: end.owner }
+            });
+            let router_id = crate::ids::RouterId(key);
+            Station { router: router_id, is_proxy: router.is_proxy(), ends: ends.collect() }
+        };
+        self.routers.iter().map(station).collect()
+    }
+
     /// How many routers, ends of links and peers there are: all zero once everything is closed.
     #[must_use]
     pub fn counts(&self) -> Counts {
         Counts { routers: self.routers.len(), ends: self.ends.len(), peers: self.peers.len() }
     }
+}
+
+/// A router, and the ends of links that it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Station {
+    /// Which one. A terminal's is its portal's.
+    pub router: PortalId,
+    /// Whether its portal went elsewhere.
+    pub is_proxy: bool,
+    /// The ends of its links.
+    pub ends: Vec<StationEnd>,
+}
+
+/// One end of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StationEnd {
+    /// Tells it from the other ends of this node.
+    pub id: u64,
+    /// Where the other end is.
+    pub far: RouterLink,
+    /// Whether it was replaced and only receives.
+    pub decays: bool,
+    /// Whether it owns the link.
+    pub owner: bool,
+}
+
+/// Where a link leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouterLink {
+    /// To this end on the same node.
+    Here(u64),
+    /// To another node.
+    There {
+        /// The connection that it uses.
+        peer: PeerId,
+        /// Who is at its other end.
+        node: Option<NodeName>,
+        /// What both nodes call the link.
+        link: crate::ids::LinkId,
+    },
 }
 
 /// See [`Engine::counts`].

@@ -4,6 +4,7 @@ use crate::effect::Effect;
 use crate::engine::Engine;
 use crate::ids::{PortalId, RouterId, TrapId};
 use crate::message::Payload;
+use crate::router::Router;
 use crate::status::{Trap, TrapConditions, TrapEvent, TrapFlags};
 
 /// Why a trap was not set.
@@ -48,11 +49,16 @@ impl<P: Payload> Engine<P> {
     }
 
     /// Fires the traps whose conditions are met now; `arrived` tells that a parcel just did.
+    #[inline]
     pub(crate) fn spring(&mut self, id: RouterId, arrived: bool) {
-        let Some(router) = self.routers.get_mut(id.0) else { return };
-        if !router.has_traps() {
-            return;
+        if self.routers.get(id.0).is_some_and(Router::has_traps) {
+            self.spring_set(id, arrived);
         }
+    }
+
+    #[cold]
+    fn spring_set(&mut self, id: RouterId, arrived: bool) {
+        let router = &mut self.routers[id.0];
         let status = router.status();
         let effects = &mut self.effects;
         router.retain_traps(|trap| {
@@ -67,7 +73,9 @@ impl<P: Payload> Engine<P> {
 
     /// Fires every trap of a portal that is about to go.
     pub(crate) fn spring_removed(&mut self, id: RouterId) {
-        let Some(router) = self.routers.get_mut(id.0) else { return };
+        let Some(router) = self.routers.get_mut(id.0).filter(|router| router.has_traps()) else {
+            return;
+        };
         let status = router.status();
         let flags = TrapFlags { removed: true, ..TrapFlags::default() };
         let effects = &mut self.effects;

@@ -119,6 +119,12 @@ pub trait Transport: Send + Sync + fmt::Debug + Any {
     /// was never activated. Further calls do nothing.
     fn deactivate(&self);
 
+    /// Hears that an application rejects something that came over this transport, and why. The node
+    /// disconnects the other side by itself, where it has to be.
+    fn report_bad_activity(&self, why: &str) {
+        let _ = why;
+    }
+
     /// This transport as the concrete type of its driver, so that the driver can send it.
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send + Sync>;
 }

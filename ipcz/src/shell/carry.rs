@@ -1,16 +1,22 @@
 //! What follows from a step: sorted under the lock, done outside it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ipcz_core::{Cause, CauseKind, Effect, Message, Pairing, PeerId, TrapEvent};
+use ipcz_core::{
+    AllocationId, Cause, CauseKind, Effect, Message, Pairing, Parcel, PeerId, Ticket, TrapEvent,
+};
 
+use super::allocation::{Outcome, Waiting};
 use super::callbacks::Callbacks;
 use super::link::{Addressed, Link, Outgoing};
 use super::notices::Notice;
+use super::payload::Contents;
 use super::pump::{LINGER, LinkHandler, guarded};
 use super::state::{ConnectionState, Shared, State};
-use crate::driver::Transport;
+use crate::driver::{Attachment, Transport};
+use crate::shm::Region;
 use crate::sync::lock;
 use crate::wire;
 
@@ -25,7 +31,16 @@ pub(crate) struct Work {
     close: Vec<(Arc<Link>, Cause)>,
     notices: Vec<(Notice, TrapEvent)>,
     pairings: Vec<Pairing>,
+    /// Parcels that hold what has to become a parcel.
+    serialize: VecDeque<(Ticket, Parcel<Contents>)>,
+    /// Values of the application's that nobody will take.
+    discarded: Vec<Contents>,
     unwanted: Vec<Box<dyn Transport>>,
+    unwanted_memory: Vec<Region>,
+    /// Memory to make.
+    allocate: Vec<(AllocationId, u64)>,
+    /// Who waits for memory, and what became of it.
+    allocated: Vec<(Arc<Waiting>, Outcome)>,
     /// Messages to peers that are gone. They may own what is not to be closed under a lock.
     undeliverable: Vec<Addressed>,
     /// Connections of which more is known.
@@ -41,8 +56,8 @@ impl State {
         while let Some(effect) = self.engine.poll_effect() {
             match effect {
                 Effect::Send { peer, message } => {
-                    let transport = self.transport_in(&message);
-                    self.send(peer, (message, transport), work);
+                    let carried = self.carried_by(&message);
+                    self.send(peer, (message, carried), work);
                 }
                 Effect::Fire { trap, event } => match (self.notices.remove(trap), callbacks) {
                     (Some(Notice::Call(call)), Some(due)) => {
@@ -50,12 +65,19 @@ impl State {
                     }
                     (notice, _) => work.notices.extend(notice.map(|notice| (notice, event))),
                 },
+                Effect::Serialize { ticket, parcel } => work.serialize.push_back((ticket, parcel)),
+                Effect::Discard(contents) => work.discarded.push(contents),
                 Effect::CreateTransports(pairing) => work.pairings.push(pairing),
                 Effect::Activate { peer, transport } => {
                     let Some(transport) = self.transports.remove(&transport) else { continue };
                     work.activate.push(self.add_link(peer, transport));
                 }
                 Effect::DropTransport(id) => work.unwanted.extend(self.transports.remove(&id)),
+                Effect::Allocate { request, size } => work.allocate.push((request, size)),
+                Effect::Allocated { request, memory } => {
+                    work.allocated.extend(self.finish_allocation(request, memory));
+                }
+                Effect::DropMemory(id) => work.unwanted_memory.extend(self.memory.remove(&id)),
                 Effect::Connected(peer) => {
                     work.offer.extend(self.link_to_offer(peer));
                     let Some(state) = self.connections.get(&peer) else { continue };
@@ -114,19 +136,32 @@ impl State {
         link
     }
 
-    fn transport_in<P>(&mut self, message: &Message<P>) -> Option<Box<dyn Transport>> {
-        match message {
-            Message::Network(message) => {
-                message.transport().and_then(|transport| self.transports.remove(&transport))
-            }
-            _ => None,
-        }
+    /// What the engine only speaks of in a message, taken from where it was parked.
+    fn carried_by<P>(&mut self, message: &Message<P>) -> Option<Attachment> {
+        let Message::Network(message) = message else { return None };
+        let transport = message.transport().and_then(|id| self.transports.remove(&id));
+        let memory = message.memory().and_then(|id| self.memory.remove(&id));
+        transport.map(Attachment::Transport).or(memory.map(Attachment::Region))
     }
 }
 
 impl Shared {
     /// Does what a step left to do. Called under no lock.
-    pub(super) fn perform(self: &Arc<Self>, work: Work) {
+    pub(super) fn perform(self: &Arc<Self>, mut work: Work) {
+        let mut serialize = std::mem::take(&mut work.serialize);
+        self.perform_rest(work);
+        // Portals that leave with one parcel may bring unread ones that are to follow, without end.
+        while let Some((ticket, parcel)) = serialize.pop_front() {
+            let answer = self.serialize(parcel);
+            let (_, work) = self.begin_step(|state| state.engine.handle_serialized(ticket, answer));
+            if let Some(mut work) = work {
+                serialize.append(&mut work.serialize);
+                self.perform_rest(work);
+            }
+        }
+    }
+
+    fn perform_rest(self: &Arc<Self>, work: Work) {
         for link in work.activate {
             self.activate(&link);
         }
@@ -139,9 +174,15 @@ impl Shared {
         for (link, cause) in work.close {
             self.close_link(link, cause);
         }
-        drop((work.unwanted, work.undeliverable));
+        drop((work.unwanted, work.unwanted_memory, work.undeliverable));
         for pairing in work.pairings {
             self.pair(pairing);
+        }
+        for (request, size) in work.allocate {
+            self.make_memory(request, size);
+        }
+        for (waiting, outcome) in work.allocated {
+            waiting.finish(outcome);
         }
         for state in work.changed {
             state.announce();
@@ -151,6 +192,9 @@ impl Shared {
         }
         if work.callbacks {
             self.wake_pump();
+        }
+        for contents in work.discarded {
+            guarded(|| drop(contents));
         }
     }
 

@@ -14,11 +14,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ipcz_core::{Message, PeerId};
+use ipcz_core::{Message, NetworkMessage, PeerId, Provided};
 
 use super::link::{Incoming, Link, into_message};
 use super::state::{Shared, State};
-use crate::driver::{Frame, Pump, TransportClosed, TransportHandler};
+use crate::driver::{Attachment, Frame, Pump, TransportClosed, TransportHandler};
 use crate::wire::LinkMessage;
 
 /// How long a link that is closed on purpose may take to hand over what was put before, unless
@@ -121,6 +121,7 @@ pub(super) struct LinkHandler {
 
 impl LinkHandler {
     pub(super) fn new(shared: Arc<Shared>, link: Arc<Link>) -> Self {
+        link.set_origin(&shared);
         Self { shared, link }
     }
 
@@ -137,7 +138,7 @@ impl LinkHandler {
         for frame in frames.drain(..) {
             let Some(mut frame) = self.link.take_frame(frame) else { continue };
             match LinkMessage::decode(&frame.head) {
-                None => messages.push(into_message(frame)),
+                None => messages.push(self.link.stamp(into_message(frame))),
                 Some(word) => {
                     self.take_messages(&mut messages);
                     let attachments = std::mem::take(&mut frame.attachments);
@@ -204,17 +205,30 @@ impl TransportHandler for LinkHandler {
 impl State {
     pub(super) fn take_message(&mut self, peer: PeerId, message: Incoming) {
         match message {
-            Ok((mut message, transport)) => {
-                let id = transport.map(|transport| self.park_transport(transport));
-                if let (Message::Network(message), Some(id)) = (&mut message, id)
-                    && let Some(transport) = message.transport_mut()
-                {
-                    *transport = id;
+            Ok((mut message, carried)) => {
+                if let (Message::Network(message), Some(carried)) = (&mut message, carried) {
+                    self.park(message, carried);
                 }
                 // The engine has dealt with a peer that breaks the rules.
                 let _ = self.engine.handle_message(peer, message);
             }
             Err(_) => self.engine.handle_garbage(peer),
+        }
+    }
+
+    /// Puts what a message brought where the engine can speak of it.
+    fn park(&mut self, message: &mut NetworkMessage, carried: Attachment) {
+        match (carried, message) {
+            (Attachment::Region(region), NetworkMessage::ProvideMemory { memory, .. }) => {
+                let size = region.num_bytes() as u64;
+                *memory = Some(Provided { memory: self.park_memory(region), size });
+            }
+            (Attachment::Transport(carried), message) => {
+                if let Some(transport) = message.transport_mut() {
+                    *transport = self.park_transport(carried);
+                }
+            }
+            _ => {}
         }
     }
 }

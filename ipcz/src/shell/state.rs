@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::task::Waker;
 use std::time::Instant;
 
-use ipcz_core::{Cause, Config, Engine, NodeName, PeerId, TransportId};
+use ipcz_core::{AllocationId, Cause, Config, Engine, MemoryId, NodeName, PeerId, TransportId};
 
+use super::allocation::Waiting;
 use super::callbacks::Callbacks;
 use super::carry::Work;
 use super::lead::Lead;
@@ -18,6 +19,7 @@ use super::payload::Contents;
 use super::pump::guarded;
 use crate::driver::unix::UnixDriver;
 use crate::driver::{Driver, Transport};
+use crate::shm::Region;
 use crate::sync::lock;
 
 /// What all handles of a node share. The pump and the transports hold it too.
@@ -43,6 +45,11 @@ pub(crate) struct State {
     /// Transports that arrived or were made, and that the engine knows by number.
     pub(crate) transports: BTreeMap<TransportId, Box<dyn Transport>>,
     pub(crate) last_transport: u64,
+    /// Memory that arrived or was made, and that the engine knows by number.
+    pub(crate) memory: BTreeMap<MemoryId, Region>,
+    pub(crate) last_memory: u64,
+    /// Who waits for memory.
+    pub(super) allocations: BTreeMap<AllocationId, Arc<Waiting>>,
     pub(crate) notices: Notices,
     pub(crate) connections: BTreeMap<PeerId, Arc<ConnectionState>>,
     /// Links whose transports have yet to report that they are closed.
@@ -107,6 +114,9 @@ impl Shared {
                 links: BTreeMap::new(),
                 transports: BTreeMap::new(),
                 last_transport: 0,
+                memory: BTreeMap::new(),
+                last_memory: 0,
+                allocations: BTreeMap::new(),
                 notices,
                 connections: BTreeMap::new(),
                 open_transports: 0,
@@ -128,17 +138,35 @@ impl Shared {
     }
 
     /// Runs one step: `input` under the lock, and what follows from it outside.
+    #[inline]
     pub(crate) fn step<R>(self: &Arc<Self>, input: impl FnOnce(&mut State) -> R) -> R {
         let mut state = lock(&self.state);
         let result = input(&mut state);
         if state.engine.has_effects() {
-            let mut work = Work::default();
-            let callbacks = self.driver.pump().map(|_| &self.callbacks);
-            state.collect(&mut work, callbacks);
-            drop(state);
-            self.perform(work);
+            self.follow_up(state);
         }
         result
+    }
+
+    /// Does what follows from a step.
+    fn follow_up(self: &Arc<Self>, state: MutexGuard<'_, State>) {
+        let work = self.collect(state);
+        self.perform(work);
+    }
+
+    /// The part of a step that happens under the lock. Gives what follows from it, if anything does.
+    pub(super) fn begin_step<R>(&self, input: impl FnOnce(&mut State) -> R) -> (R, Option<Work>) {
+        let mut state = lock(&self.state);
+        let result = input(&mut state);
+        let work = state.engine.has_effects().then(|| self.collect(state));
+        (result, work)
+    }
+
+    fn collect(&self, mut state: MutexGuard<'_, State>) -> Work {
+        let mut work = Work::default();
+        let callbacks = self.driver.pump().map(|_| &self.callbacks);
+        state.collect(&mut work, callbacks);
+        work
     }
 
     /// A transport that was activated, or was to be, is closed.
@@ -202,6 +230,14 @@ impl State {
         self.last_transport += 1;
         let id = TransportId(self.last_transport);
         self.transports.insert(id, transport);
+        id
+    }
+
+    /// Puts memory where the engine can speak of it.
+    pub(crate) fn park_memory(&mut self, region: Region) -> MemoryId {
+        self.last_memory += 1;
+        let id = MemoryId(self.last_memory);
+        self.memory.insert(id, region);
         id
     }
 }

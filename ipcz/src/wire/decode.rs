@@ -1,11 +1,15 @@
 //! Bytes to messages. The bytes come from a peer: nothing in them is believed.
 
 use ipcz_core::{
-    Accept, Cause, CauseKind, Descriptor, EndKey, Hello, LinkId, Message, NetworkMessage, NodeName,
-    Probe, ProtocolViolation, RouteMessage, Secret, TransportId, WIRE_VERSION,
+    Accept, Cause, CauseKind, Descriptor, EndKey, Hello, LinkId, MemoryId, Message, NetworkMessage,
+    NodeName, Probe, ProtocolViolation, Provided, Relay, RelayKey, RouteMessage, Secret,
+    TransportId, WIRE_VERSION,
 };
 
-use super::{HELLO_IS_BROKER, HELLO_WANTS_BROKER, HandleKind, MAX_HANDLES, tag};
+use super::{
+    HELLO_IS_BROKER, HELLO_RELAYS_HANDLES, HELLO_WANTS_BROKER, HELLO_WANTS_MEMORY, HandleKind,
+    MAX_DEPTH, MAX_HANDLES, tag,
+};
 
 type Decoded<T> = Result<T, ProtocolViolation>;
 
@@ -18,6 +22,27 @@ pub(crate) fn decode(head: &[u8]) -> Decoded<Message<Vec<HandleKind>>> {
     let mut input = Reader(head);
     let message = input.message()?;
     if input.0.is_empty() { Ok(message) } else { Err(ProtocolViolation("bytes behind a message")) }
+}
+
+/// Refuses lists of kinds in which a parcel claims more than follows it, or that are too deep.
+fn check_tree(kinds: &[HandleKind]) -> Decoded<()> {
+    // How many handles are still to come in each parcel that has begun.
+    let mut open: Vec<u16> = Vec::new();
+    for kind in kinds {
+        if let Some(left) = open.last_mut() {
+            *left -= 1;
+        }
+        if let HandleKind::Parcel { handles, .. } = kind {
+            open.push(*handles);
+            if open.len() > MAX_DEPTH {
+                return Err(ProtocolViolation("parcels too deep in parcels"));
+            }
+        }
+        while open.last() == Some(&0) {
+            open.pop();
+        }
+    }
+    if open.is_empty() { Ok(()) } else { Err(ProtocolViolation("handles that are missing")) }
 }
 
 struct Reader<'a>(&'a [u8]);
@@ -84,6 +109,7 @@ impl Reader<'_> {
         Ok(match tag {
             tag::HELLO => Message::Hello(self.hello()?),
             tag::PARCEL => self.parcel()?,
+            tag::RELAY => self.relay()?,
             tag::ACCEPT => Message::Accept(Accept {
                 key: self.key()?,
                 link: self.link()?,
@@ -93,9 +119,7 @@ impl Reader<'_> {
                 let link = self.link()?;
                 Message::Route(link, self.route(tag)?)
             }
-            tag::REQUEST_INTRODUCTION..=tag::PASS_INTRODUCED => {
-                Message::Network(self.network(tag)?)
-            }
+            tag::REQUEST_INTRODUCTION..=tag::SOUGHT => Message::Network(self.network(tag)?),
             _ => return Err(ProtocolViolation("a message of unknown type")),
         })
     }
@@ -112,24 +136,47 @@ impl Reader<'_> {
                 name: NodeName(0),
                 is_broker: false,
                 wants_broker: false,
+                wants_memory: false,
+                relays_from: None,
                 num_portals: 0,
                 secret: Secret(0),
             });
         }
         let flags = self.u8()?;
-        if flags & !(HELLO_IS_BROKER | HELLO_WANTS_BROKER) != 0 {
+        let known =
+            HELLO_IS_BROKER | HELLO_WANTS_BROKER | HELLO_WANTS_MEMORY | HELLO_RELAYS_HANDLES;
+        if flags & !known != 0 {
             return Err(ProtocolViolation("an unknown flag in a hello"));
         }
         Ok(Hello {
             version,
             is_broker: flags & HELLO_IS_BROKER != 0,
             wants_broker: flags & HELLO_WANTS_BROKER != 0,
+            wants_memory: flags & HELLO_WANTS_MEMORY != 0,
             num_portals: self.u32()?,
             features: self.u64()?,
             max_payload: self.u64()?,
             name: self.node()?,
             secret: self.secret()?,
+            relays_from: match flags & HELLO_RELAYS_HANDLES {
+                0 => None,
+                _ => Some(self.u64()?),
+            },
         })
+    }
+
+    /// The handles are all attachments: how many is all that is said.
+    fn relay(&mut self) -> Decoded<Message<Vec<HandleKind>>> {
+        let RelayKey { from, to, id } = self.relay_key()?;
+        let count = usize::from(self.u16()?);
+        if count == 0 || count > MAX_HANDLES {
+            return Err(ProtocolViolation("too many handles to relay, or none"));
+        }
+        Ok(Message::Relay(Relay { from, to, id, handles: vec![HandleKind::Attachment; count] }))
+    }
+
+    fn relay_key(&mut self) -> Decoded<RelayKey> {
+        Ok(RelayKey { from: self.node()?, to: self.node()?, id: self.u64()? })
     }
 
     fn parcel(&mut self) -> Decoded<Message<Vec<HandleKind>>> {
@@ -143,12 +190,16 @@ impl Reader<'_> {
         let kinds = (0..count).map(|_| match self.u8()? {
             0 => Ok(HandleKind::Portal),
             1 => Ok(HandleKind::Attachment),
+            2 => Ok(HandleKind::Parcel { num_bytes: self.u32()?, handles: self.u16()? }),
+            3 => Ok(HandleKind::Relayed),
             _ => Err(ProtocolViolation("a handle of unknown kind")),
         });
         let payload = kinds.collect::<Decoded<Vec<_>>>()?;
+        check_tree(&payload)?;
         let portals = payload.iter().filter(|kind| **kind == HandleKind::Portal);
         let portals = portals.map(|_| self.descriptor()).collect::<Decoded<_>>()?;
-        Ok(Message::Parcel { link, sequence, hops, payload, portals })
+        let relayed = payload.contains(&HandleKind::Relayed).then(|| self.u64()).transpose()?;
+        Ok(Message::Parcel { link, sequence, hops, relayed, payload, portals })
     }
 
     fn descriptor(&mut self) -> Decoded<Descriptor> {
@@ -202,15 +253,37 @@ impl Reader<'_> {
             5 => CauseKind::WrongVersion,
             6 => CauseKind::WrongRole,
             7 => CauseKind::AlreadyConnected,
+            8 => CauseKind::Unsendable,
+            9 => CauseKind::Rejected,
+            10 => CauseKind::NotRelayed,
             _ => return Err(ProtocolViolation("an unknown cause")),
         })
+    }
+
+    fn memory(&mut self, tag: u8) -> Decoded<NetworkMessage> {
+        let id = self.u64()?;
+        if tag == tag::REQUEST_MEMORY {
+            return Ok(NetworkMessage::RequestMemory { id, size: self.u64()?, hops: self.u16()? });
+        }
+        // What it is, and how large, shows by what is attached.
+        let memory = self.bool()?.then_some(Provided { memory: MemoryId(0), size: 0 });
+        Ok(NetworkMessage::ProvideMemory { id, memory })
     }
 
     fn network(&mut self, tag: u8) -> Decoded<NetworkMessage> {
         // Whoever takes the message apart knows which transport it carries.
         let transport = TransportId(0);
-        if tag == tag::GOODBYE {
-            return Ok(NetworkMessage::Goodbye(self.cause_kind()?));
+        match tag {
+            tag::GOODBYE => return Ok(NetworkMessage::Goodbye(self.cause_kind()?)),
+            tag::REQUEST_MEMORY | tag::PROVIDE_MEMORY => return self.memory(tag),
+            tag::RELAY_REFUSED => return Ok(NetworkMessage::RelayRefused(self.relay_key()?)),
+            tag::RELAY_PASSED => return Ok(NetworkMessage::RelayPassed(self.relay_key()?)),
+            tag::UNRELAYED => {
+                return Ok(NetworkMessage::Unrelayed { first: self.u64()?, last: self.u64()? });
+            }
+            tag::RELAYS_LOST => return Ok(NetworkMessage::RelaysLost),
+            tag::RELAYS_LOST_HEARD => return Ok(NetworkMessage::RelaysLostHeard),
+            _ => {}
         }
         let node = self.node()?;
         Ok(match tag {
@@ -227,6 +300,10 @@ impl Reader<'_> {
             }
             tag::PASS_INTRODUCTION => {
                 NetworkMessage::PassIntroduction { to: node, node: self.node()?, transport }
+            }
+            tag::SEEK => NetworkMessage::Seek { node, seeker: self.node()? },
+            tag::SOUGHT => {
+                NetworkMessage::Sought { node, seeker: self.node()?, found: self.bool()? }
             }
             tag::PASS_REFUSAL => NetworkMessage::PassRefusal { to: node, node: self.node()? },
             _ => NetworkMessage::PassIntroduced { from: node, node: self.node()? },

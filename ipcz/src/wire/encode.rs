@@ -1,20 +1,28 @@
 //! Messages to bytes.
 
 use ipcz_core::{
-    Accept, Cause, CauseKind, Descriptor, EndKey, Hello, LinkId, Message, NetworkMessage,
+    Accept, Cause, CauseKind, Descriptor, EndKey, Hello, LinkId, Message, NetworkMessage, RelayKey,
     RouteMessage,
 };
 
-use super::{HELLO_IS_BROKER, HELLO_WANTS_BROKER, HandleKind, tag};
+use super::{
+    HELLO_IS_BROKER, HELLO_RELAYS_HANDLES, HELLO_WANTS_BROKER, HELLO_WANTS_MEMORY, HandleKind, tag,
+};
 
-/// Appends the head of a message to `out`. `handles` is what a parcel holds, in order, and empty for all
-/// others.
+/// Appends the head of a message to `out`. `handles` is what a parcel, with the parcels in it, or a relay
+/// holds, in order, and empty for all others.
 pub(crate) fn encode<P>(message: &Message<P>, handles: &[HandleKind], out: &mut Vec<u8>) {
     let mut out = Writer(out);
     match message {
         Message::Hello(hello) => out.hello(hello),
-        Message::Parcel { link, sequence, hops, portals, .. } => {
+        Message::Parcel { link, sequence, hops, relayed, portals, .. } => {
             out.parcel((*link, *sequence, *hops), portals, handles);
+            relayed.iter().for_each(|id| out.u64(*id));
+        }
+        Message::Relay(relay) => {
+            out.u8(tag::RELAY);
+            out.relay(&RelayKey { from: relay.from, to: relay.to, id: relay.id });
+            out.u16(handles.len() as u16);
         }
         Message::Route(link, message) => out.route(*link, message),
         Message::Accept(accept) => out.accept(accept),
@@ -50,12 +58,15 @@ impl Writer<'_> {
         self.u16(hello.version);
         let broker = if hello.is_broker { HELLO_IS_BROKER } else { 0 };
         let wants = if hello.wants_broker { HELLO_WANTS_BROKER } else { 0 };
-        self.u8(broker | wants);
+        let memory = if hello.wants_memory { HELLO_WANTS_MEMORY } else { 0 };
+        let relays = if hello.relays_from.is_some() { HELLO_RELAYS_HANDLES } else { 0 };
+        self.u8(broker | wants | memory | relays);
         self.u32(hello.num_portals);
         self.u64(hello.features);
         self.u64(hello.max_payload);
         self.u128(hello.name.0);
         self.u128(hello.secret.0);
+        hello.relays_from.into_iter().for_each(|id| self.u64(id));
     }
 
     fn parcel(
@@ -69,10 +80,18 @@ impl Writer<'_> {
         self.u64(sequence);
         self.u16(handles.len() as u16);
         self.u16(hops);
-        self.0.extend(handles.iter().map(|handle| match handle {
-            HandleKind::Portal => 0,
-            HandleKind::Attachment => 1,
-        }));
+        for handle in handles {
+            match handle {
+                HandleKind::Portal => self.u8(0),
+                HandleKind::Attachment => self.u8(1),
+                HandleKind::Parcel { num_bytes, handles } => {
+                    self.u8(2);
+                    self.u32(*num_bytes);
+                    self.u16(*handles);
+                }
+                HandleKind::Relayed => self.u8(3),
+            }
+        }
         for portal in portals {
             self.u64(portal.link.0);
             self.u128(portal.secret.0);
@@ -123,6 +142,9 @@ impl Writer<'_> {
             CauseKind::WrongVersion => 5,
             CauseKind::WrongRole => 6,
             CauseKind::AlreadyConnected => 7,
+            CauseKind::Unsendable => 8,
+            CauseKind::Rejected => 9,
+            CauseKind::NotRelayed => 10,
         });
     }
 
@@ -140,6 +162,49 @@ impl Writer<'_> {
         self.u128(accept.secret.0);
     }
 
+    fn relay(&mut self, key: &RelayKey) {
+        self.u128(key.from.0);
+        self.u128(key.to.0);
+        self.u64(key.id);
+    }
+
+    /// A message about connections that is not about one node or two.
+    fn unnamed(&mut self, message: &NetworkMessage) {
+        match message {
+            NetworkMessage::RequestMemory { id, size, hops } => {
+                self.u8(tag::REQUEST_MEMORY);
+                self.u64(*id);
+                self.u64(*size);
+                self.u16(*hops);
+            }
+            NetworkMessage::ProvideMemory { id, memory } => {
+                self.u8(tag::PROVIDE_MEMORY);
+                self.u64(*id);
+                self.u8(u8::from(memory.is_some()));
+            }
+            NetworkMessage::RelayRefused(key) => {
+                self.u8(tag::RELAY_REFUSED);
+                self.relay(key);
+            }
+            NetworkMessage::RelayPassed(key) => {
+                self.u8(tag::RELAY_PASSED);
+                self.relay(key);
+            }
+            NetworkMessage::Unrelayed { first, last } => {
+                self.u8(tag::UNRELAYED);
+                self.u64(*first);
+                self.u64(*last);
+            }
+            NetworkMessage::RelaysLost => self.u8(tag::RELAYS_LOST),
+            NetworkMessage::RelaysLostHeard => self.u8(tag::RELAYS_LOST_HEARD),
+            NetworkMessage::Goodbye(kind) => {
+                self.u8(tag::GOODBYE);
+                self.cause_kind(*kind);
+            }
+            _ => {}
+        }
+    }
+
     fn network(&mut self, message: &NetworkMessage) {
         use NetworkMessage as Say;
         let (tag, first, second) = match message {
@@ -155,17 +220,16 @@ impl Writer<'_> {
             Say::PassIntroduction { to, node, .. } => (tag::PASS_INTRODUCTION, to, Some(node)),
             Say::PassRefusal { to, node } => (tag::PASS_REFUSAL, to, Some(node)),
             Say::PassIntroduced { from, node } => (tag::PASS_INTRODUCED, from, Some(node)),
-            Say::Goodbye(kind) => {
-                self.u8(tag::GOODBYE);
-                return self.cause_kind(*kind);
-            }
+            Say::Seek { node, seeker } => (tag::SEEK, node, Some(seeker)),
+            Say::Sought { node, seeker, .. } => (tag::SOUGHT, node, Some(seeker)),
+            _ => return self.unnamed(message),
         };
         self.u8(tag);
         self.u128(first.0);
         if let Some(second) = second {
             self.u128(second.0);
         }
-        if let Say::Located { found, .. } = message {
+        if let Say::Located { found, .. } | Say::Sought { found, .. } = message {
             self.u8(u8::from(*found));
         }
     }

@@ -2,9 +2,13 @@
 //!
 //! ```text
 //! sim --seeds A..B [--nodes N] [--steps M] [--hostile]
-//! sim --seed S --trace [--nodes N] [--steps M] [--hostile]
-//! sim --exhaustive [--states LIMIT]
+//! sim --seed S --trace [--dot] [--nodes N] [--steps M] [--hostile]
+//! sim --exhaustive [--world NAME] [--states LIMIT]
 //! ```
+//!
+//! `--trace` prints the routes after each step, as text; with `--dot` also as a graph in the language of
+//! Graphviz, from `graph routes {` to the next line that is `}`: terminals are boxes, proxies circles,
+//! decaying links dashed. `--world` explores the worlds whose names contain NAME.
 
 use std::process::ExitCode;
 
@@ -16,9 +20,18 @@ use ipcz_tests::sim::{World, run};
 /// Failing seeds after which it is pointless to go on.
 const ENOUGH: u64 = 10;
 
+const USAGE: &str = "\
+usage: sim --seeds A..B [--nodes N] [--steps M] [--hostile]
+       sim --seed S --trace [--dot] [--nodes N] [--steps M] [--hostile]
+       sim --exhaustive [--world NAME] [--states LIMIT]
+
+--trace prints the routes after each step; with --dot as Graphviz graphs too.";
+
 struct Options {
     seeds: std::ops::Range<u64>,
     trace: bool,
+    dot: bool,
+    world: String,
     exhaustive: bool,
     states: usize,
     wanted: Wanted,
@@ -28,9 +41,7 @@ fn main() -> ExitCode {
     let options = match parse(std::env::args().skip(1)) {
         Ok(options) => options,
         Err(what) => {
-            eprintln!(
-                "{what}\nusage: sim --seeds A..B | --seed S [--trace] [--nodes N] [--steps M] [--hostile]"
-            );
+            eprintln!("{what}\n{USAGE}");
             return ExitCode::from(2);
         }
     };
@@ -46,6 +57,8 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
     let mut options = Options {
         seeds: 0..1000,
         trace: false,
+        dot: false,
+        world: String::new(),
         exhaustive: false,
         states: 2_000_000,
         wanted: Wanted::default(),
@@ -69,6 +82,8 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--steps" => options.wanted.steps = Some(number(args.next())?),
             "--hostile" => options.wanted.hostile = true,
             "--trace" => options.trace = true,
+            "--dot" => options.dot = true,
+            "--world" => options.world = args.next().ok_or("--world NAME")?,
             "--exhaustive" => options.exhaustive = true,
             "--states" => options.states = number(args.next())?,
             other => return Err(format!("{other} is not an option")),
@@ -80,7 +95,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
 /// Explores the named worlds, and prints what each holds.
 fn exhaust(options: &Options) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
-    for plot in PLOTS {
+    for plot in PLOTS.iter().filter(|plot| plot.name.contains(&options.world)) {
         for opened_at in [0, 1] {
             let Found { states, ends, depth, cut_short, violation } =
                 explore(plot, opened_at, 0, options.states);
@@ -100,6 +115,7 @@ fn exhaust(options: &Options) -> ExitCode {
 
 fn search(options: &Options) -> ExitCode {
     let (mut seeds, mut steps, mut violations) = (0, 0, 0);
+    let begun = std::time::Instant::now();
     for seed in options.seeds.clone() {
         let outcome = run_seed(seed, options.wanted);
         seeds += 1;
@@ -112,6 +128,8 @@ fn search(options: &Options) -> ExitCode {
             break;
         }
     }
+    let rate = steps as f64 / begun.elapsed().as_secs_f64();
+    println!("{rate:.0} steps a second");
     println!("{seeds} seeds, {steps} steps, {violations} violations");
     if violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -140,6 +158,9 @@ fn show(options: &Options) -> ExitCode {
         println!("{index:5} {step}");
         let applied = run::caught(|| world.apply(step).map(|_| ()));
         print!("{}", world.routes());
+        if options.dot {
+            print!("{}", world.dot());
+        }
         if applied.is_some() {
             break;
         }

@@ -22,6 +22,8 @@ pub fn config(name: u128, is_broker: bool) -> Config {
         features: 0,
         max_payload: 1000,
         takes_referrals: true,
+        may_allocate: true,
+        relays_handles: false,
     }
 }
 
@@ -33,13 +35,15 @@ pub fn hello(name: u128, num_portals: u32) -> Hello {
         name: NodeName(name),
         is_broker: false,
         wants_broker: true,
+        wants_memory: false,
+        relays_from: None,
         num_portals,
         secret: Secret(9),
     }
 }
 
 pub fn parcel(link: LinkId, sequence: u64, portals: Vec<Descriptor>) -> Message<Bytes> {
-    Message::Parcel { link, sequence, hops: 0, payload: vec![1; 3], portals }
+    Message::Parcel { link, sequence, hops: 0, relayed: None, payload: vec![1; 3], portals }
 }
 
 pub fn portal_on(link: u64) -> Descriptor {
@@ -47,7 +51,7 @@ pub fn portal_on(link: u64) -> Descriptor {
 }
 
 pub fn with(portals: Vec<PortalId>) -> Parcel<Bytes> {
-    Parcel { payload: vec![1; 3], portals, hops: 0 }
+    Parcel::new(vec![1; 3], portals)
 }
 
 /// A broker named 5 and two clients, named 3 and 7, that the test plays.

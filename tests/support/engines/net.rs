@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use ipcz_core::{
-    Cause, Effect, Engine, Message, NetworkMessage, Pairing, PeerId, PortalId, Relation,
-    TransportId,
+    AllocateFailed, AllocationId, Cause, ConnectRefused, Effect, Engine, MemoryId, Message,
+    NetworkMessage, Pairing, PeerId, PortalId, Relation, TransportId,
 };
 
 use super::{Bytes, config, with};
@@ -34,6 +34,13 @@ pub struct Net {
     pub asked: Vec<(usize, Pairing)>,
     /// Whether they get them.
     pub grants: bool,
+    /// Whether they get them only when [`Net::answer_late`] is called.
+    pub late: bool,
+    waiting: Vec<(usize, Pairing)>,
+    /// Memory that nodes are to make, that arrived where it was wanted, and that nobody wants.
+    pub to_allocate: Vec<(usize, AllocationId, u64)>,
+    pub allocated: Vec<(usize, AllocationId, Result<MemoryId, AllocateFailed>)>,
+    pub dropped_memory: Vec<MemoryId>,
     /// Connections that ended, at which node and why.
     pub ended: Vec<(usize, Cause)>,
     /// How many connections began to work, at each end.
@@ -53,8 +60,27 @@ impl Net {
 
     /// Begins a connection, with a portal at each end.
     pub fn begin(&mut self, a: usize, to: Relation, b: usize, from: Relation) -> [PortalId; 2] {
+        self.begin_with(a, to, b, |engine| engine.connect(from, 1))
+    }
+
+    /// Makes the node `b` a client of `a`, which is its allocation delegate too.
+    pub fn ward(&mut self, a: usize, b: usize) -> [PortalId; 2] {
+        let from = Relation::Broker;
+        let connect = |engine: &mut Engine<Bytes>| engine.connect_to_delegate(from, 1);
+        let portals = self.begin_with(a, Relation::Client, b, connect);
+        self.rest();
+        portals
+    }
+
+    fn begin_with(
+        &mut self,
+        a: usize,
+        to: Relation,
+        b: usize,
+        connect: impl FnOnce(&mut Engine<Bytes>) -> Result<(PeerId, Vec<PortalId>), ConnectRefused>,
+    ) -> [PortalId; 2] {
         let (left, portals) = self.engines[a].connect(to, 1).unwrap();
-        let (right, others) = self.engines[b].connect(from, 1).unwrap();
+        let (right, others) = connect(&mut self.engines[b]).unwrap();
         let end = self.new_ends();
         self.hold(end, a, left);
         self.hold(end + 1, b, right);
@@ -82,6 +108,13 @@ impl Net {
     fn new_ends(&mut self) -> usize {
         self.ends.extend([End::default(), End::default()]);
         self.ends.len() - 2
+    }
+
+    /// A transport that leads nowhere.
+    pub fn dead_end(&mut self) -> TransportId {
+        let end = self.new_ends();
+        self.close(end + 1);
+        TransportId(end as u64)
     }
 
     fn hold(&mut self, end: usize, node: usize, peer: PeerId) {
@@ -126,7 +159,9 @@ impl Net {
                 }
                 Effect::CreateTransports(pairing) => {
                     self.asked.push((node, pairing));
-                    if self.grants {
+                    if self.late {
+                        self.waiting.push((node, pairing));
+                    } else if self.grants {
                         self.answer(node, pairing);
                     } else {
                         self.engines[node].handle_transports(pairing, None);
@@ -143,7 +178,15 @@ impl Net {
                     }
                 }
                 Effect::Connected(_) => self.begun += 1,
+                Effect::Allocate { request, size } => self.to_allocate.push((node, request, size)),
+                Effect::Allocated { request, memory } => {
+                    self.allocated.push((node, request, memory));
+                }
+                Effect::DropMemory(memory) => self.dropped_memory.push(memory),
                 Effect::Fire { .. } => {}
+                Effect::Serialize { .. } | Effect::Discard(_) => {
+                    unreachable!("bytes are always ready")
+                }
             }
         }
     }
@@ -154,6 +197,14 @@ impl Net {
         self.engines[node].handle_transports(pairing, Some(transports));
     }
 
+    /// Gives transports to whoever asked for some and waits.
+    pub fn answer_late(&mut self) {
+        for (node, pairing) in std::mem::take(&mut self.waiting) {
+            self.answer(node, pairing);
+            self.work(node);
+        }
+    }
+
     /// Delivers one packet, if one is under way.
     pub fn step(&mut self) -> bool {
         let ready = |&id: &usize| {
@@ -161,7 +212,26 @@ impl Net {
             let able = end.held.is_some_and(|(to, _)| !self.stopped.contains(&(end.from, to)));
             able && !end.queue.is_empty() && !end.closed
         };
-        let Some(end) = (0..self.ends.len()).find(ready) else { return false };
+        match (0..self.ends.len()).find(ready) {
+            Some(end) => self.deliver(end),
+            None => false,
+        }
+    }
+
+    /// Delivers one packet from one node to another, if one is under way.
+    pub fn step_between(&mut self, from: usize, to: usize) -> bool {
+        let ready = |&id: &usize| {
+            let end = &self.ends[id];
+            let fits = end.from == from && end.held.is_some_and(|held| held.0 == to);
+            fits && !end.queue.is_empty() && !end.closed
+        };
+        match (0..self.ends.len()).find(ready) {
+            Some(end) => self.deliver(end),
+            None => false,
+        }
+    }
+
+    fn deliver(&mut self, end: usize) -> bool {
         let Some((node, peer)) = self.ends[end].held else { return false };
         match self.ends[end].queue.pop_front() {
             Some(Packet::Message(message)) => {
@@ -218,6 +288,19 @@ impl Net {
             self.close(end);
         }
         self.stopped.retain(|&(from, _)| from != node);
+    }
+
+    /// The connection between two nodes is lost, with everything that is on its way on it.
+    pub fn lose(&mut self, a: usize, b: usize) {
+        let between = |end: &usize| {
+            let holder = |end: usize| self.ends[end].held.map(|held| held.0);
+            holder(*end) == Some(a) && holder(end ^ 1) == Some(b)
+        };
+        let end = (0..self.ends.len()).find(between).expect("they are connected");
+        for end in [end, end ^ 1] {
+            self.discard(end);
+            self.ends[end].queue.push_back(Packet::Lost);
+        }
     }
 
     /// Sends a portal over a route, and gives the portal that arrives.

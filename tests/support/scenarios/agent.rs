@@ -1,15 +1,17 @@
 //! One node, and the portals that it holds.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::Command;
 
 use ipcz::{
-    Child, ConnectOptions, Connection, Handle, Listener, Node, Parcel, Portal, Route, TryRecvError,
+    Child, ConnectOptions, Connection, Handle, Listener, Node, NodeOptions, OsHandle, Parcel,
+    Portal, Route, TryRecvError,
 };
 
 use super::network::PATIENCE;
-use super::order::{Answer, Ended, Leads, Name, Order, Seen};
+use super::order::{Answer, Ended, Leads, Name, Nature, Order, Seen};
 
 /// Portals that travel in one parcel.
 const TOGETHER: u64 = 1000;
@@ -19,6 +21,7 @@ type Outcome = Result<Answer, Box<dyn std::error::Error>>;
 /// A node that obeys.
 #[derive(Default)]
 pub(super) struct Agent {
+    nature: Nature,
     node: Option<Node>,
     listener: Option<Listener>,
     connections: Vec<Connection>,
@@ -40,10 +43,17 @@ impl Agent {
 
     fn try_obey(&mut self, order: Order) -> Outcome {
         match order {
+            Order::Be(nature) => self.nature = nature,
             Order::BeBroker => self.node = Some(Node::broker()?),
             Order::Listen(path) => self.listener = Some(self.node().listen(path)?),
-            Order::Connect(path, name) => self.be_connected(Node::connect(path)?, name)?,
-            Order::BeSpawned(name) => self.be_connected(Node::from_parent()?, name)?,
+            Order::Connect(path, name) => {
+                let connected = self.node_options().connect(path, &self.connect_options())?;
+                self.be_connected(connected, name)?;
+            }
+            Order::BeSpawned(name) => {
+                let connected = self.node_options().from_parent(&self.connect_options())?;
+                self.be_connected(connected, name)?;
+            }
             Order::Join(path, name) => self.keep(self.node().join(path)?, name)?,
             Order::Accept(name) => self.keep(self.listener()?.accept()?, name)?,
             Order::AcceptBroker(name) => {
@@ -57,6 +67,7 @@ impl Agent {
             Order::Put { first, portals, number, count } => {
                 self.put(first..first + portals, number..number + count)?;
             }
+            Order::PutLoaded { portal, number } => self.put_loaded(portal, number)?,
             Order::Get { first, portals, number, count } => {
                 self.get(first..first + portals, number..number + count)?;
             }
@@ -76,6 +87,18 @@ impl Agent {
             }
         }
         Ok(Answer::Done)
+    }
+
+    fn node_options(&self) -> NodeOptions {
+        let Nature { delegates, relays } = self.nature;
+        let options = NodeOptions::default();
+        let options = if delegates { options.without_allocation() } else { options };
+        if relays { options.with_relayed_handles() } else { options }
+    }
+
+    fn connect_options(&self) -> ConnectOptions {
+        let options = ConnectOptions::default();
+        if self.nature.delegates { options.delegate_allocation() } else { options }
     }
 
     pub(super) fn node(&self) -> &Node {
@@ -176,6 +199,16 @@ impl Agent {
         Ok(())
     }
 
+    fn put_loaded(&self, portal: Name, number: u64) -> Result<(), Box<dyn std::error::Error>> {
+        let bytes = number.to_le_bytes();
+        let memory = self.node().allocate_memory(8192).wait_timeout(PATIENCE)?;
+        memory.map()?.copy_in(8192 - bytes.len(), &bytes)?;
+        let (reader, mut writer) = std::io::pipe()?;
+        writer.write_all(&bytes)?;
+        let handles = vec![Handle::from(memory), Handle::from(OsHandle::from(reader))];
+        Ok(self.portal(portal)?.put(Parcel::with_handles(bytes, handles))?)
+    }
+
     fn get(
         &self,
         portals: std::ops::Range<Name>,
@@ -185,10 +218,9 @@ impl Agent {
             let portal = self.portal(name)?;
             for number in numbers.clone() {
                 let parcel = portal.recv_timeout(PATIENCE);
-                check(
-                    &parcel.map_err(|why| format!("instead of number {number}: {why}"))?,
-                    number,
-                )?;
+                let parcel = parcel.map_err(|why| format!("instead of number {number}: {why}"))?;
+                check(&parcel, number)?;
+                check_load(parcel, number)?;
             }
         }
         Ok(())
@@ -199,7 +231,10 @@ impl Agent {
         let mut next = number;
         loop {
             match portal.try_recv() {
-                Ok(parcel) => check(&parcel, next)?,
+                Ok(parcel) => {
+                    check(&parcel, next)?;
+                    check_load(parcel, next)?;
+                }
                 Err(TryRecvError::Empty) => return Ok(Answer::Count(next - number)),
                 Err(why) => return Err(why.into()),
             }
@@ -266,4 +301,20 @@ fn check(parcel: &Parcel, number: u64) -> Result<(), String> {
         Ok(found) => Err(format!("number {found} instead of {number}")),
         Err(_) => Err(format!("{bytes:?} instead of number {number}")),
     }
+}
+
+/// What is in a parcel besides its number says the same number.
+fn check_load(parcel: Parcel, number: u64) -> Result<(), Box<dyn std::error::Error>> {
+    for handle in parcel.into_parts().1 {
+        let mut found = [0; 8];
+        match handle {
+            Handle::Memory(memory) => memory.map()?.copy_out(memory.len() - 8, &mut found)?,
+            Handle::Os(pipe) => std::io::PipeReader::try_from(pipe)?.read_exact(&mut found)?,
+            other => return Err(format!("{other:?} with number {number}").into()),
+        }
+        if u64::from_le_bytes(found) != number {
+            return Err(format!("{found:?} with number {number}").into());
+        }
+    }
+    Ok(())
 }

@@ -27,6 +27,11 @@ pub enum Configuration {
     Threaded,
     /// A process each.
     Processes,
+    /// A process each, and only brokers may make shared memory: the others have whom they connect to
+    /// do it.
+    Delegated,
+    /// A process each, and only brokers may send handles to anybody: the others' go through them.
+    Relayed,
 }
 
 /// A node, by its number in the network.
@@ -78,7 +83,10 @@ impl Network {
     /// Whether each node has a process of its own, which can be killed and whose descriptors are its.
     #[must_use]
     pub fn has_processes(&self) -> bool {
-        self.configuration == Configuration::Processes
+        match self.configuration {
+            Configuration::Synchronous | Configuration::Threaded => false,
+            Configuration::Processes | Configuration::Delegated | Configuration::Relayed => true,
+        }
     }
 
     fn name(&mut self) -> Name {
@@ -105,9 +113,9 @@ impl Network {
     #[must_use]
     pub fn is_death_of(&self, why: &Ended, place: Place) -> bool {
         let named = why.node == Some(self.names[place]);
-        match self.configuration {
-            Configuration::Processes => why.kind == "NodeLost" && named,
-            _ => why.kind == "PeerClosed" || named,
+        match self.has_processes() {
+            true => why.kind == "NodeLost" && named,
+            false => why.kind == "PeerClosed" || named,
         }
     }
 

@@ -7,9 +7,20 @@ use serde::{Deserialize, Serialize};
 /// A portal, by the name that the test gave it. It keeps that name wherever it goes.
 pub(super) type Name = u64;
 
+/// What a node may not do by itself.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Nature {
+    /// Make shared memory: the node that it connects to does that for it.
+    pub(super) delegates: bool,
+    /// Send handles to others than its broker.
+    pub(super) relays: bool,
+}
+
 /// What a node is told to do.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Order {
+    /// Be of this nature, once it is a node and no broker.
+    Be(Nature),
     /// Be a broker.
     BeBroker,
     /// Listen at this path.
@@ -34,6 +45,8 @@ pub(super) enum Order {
     Take { road: Name, first: Name, count: u64 },
     /// Put parcels numbered from `number` on, `count` into each of the `portals` from `first` on.
     Put { first: Name, portals: u64, number: u64, count: u64 },
+    /// Put the parcel numbered `number`, with memory and a pipe that hold that number too.
+    PutLoaded { portal: Name, number: u64 },
     /// Take as many, and check the numbers.
     Get { first: Name, portals: u64, number: u64, count: u64 },
     /// Take what is there, from `number` on, and say how many that were.

@@ -31,6 +31,13 @@ impl Talk {
         self.said[side] += count;
     }
 
+    /// Puts a parcel at one end that holds memory and a handle besides. Taking it looks at them.
+    pub fn say_loaded(&mut self, net: &mut Network, side: usize) {
+        let ((place, portal), number) = (self.ends[side], self.said[side]);
+        net.tell(place, Order::PutLoaded { portal, number });
+        self.said[side] += 1;
+    }
+
     /// Takes everything at one end that was said at the other.
     pub fn hear(&mut self, net: &mut Network, side: usize) {
         let ((place, first), number) = (self.ends[side], self.heard[side]);

@@ -5,7 +5,7 @@ use ipcz_core::{
     TrapId, TrapRefused,
 };
 
-use super::model::{Armed, Ep, Place, Tag};
+use super::model::{Armed, Ep, Handle, Load, Place, Tag};
 use super::step::Applied;
 use super::world::{Violation, World};
 
@@ -17,6 +17,7 @@ impl World {
             return Ok(false);
         }
         let (a, b) = self.engine(node).open_portals();
+        self.budget.portals += 2;
         self.model.add_pair(first, [Place::Held(node, a), Place::Held(node, b)]);
         self.taint_if_hostile(node, first);
         self.done(node)
@@ -28,7 +29,7 @@ impl World {
         }
     }
 
-    pub(super) fn put(&mut self, via: Ep, size: u8, moved: &[Ep]) -> Applied {
+    pub(super) fn put(&mut self, via: Ep, size: u8, load: Load, moved: &[Ep]) -> Applied {
         let Some((node, portal)) = self.model.held(via) else { return Ok(false) };
         let mut portals = Vec::new();
         for &ep in moved {
@@ -40,21 +41,28 @@ impl World {
             portals.push(id);
         }
         let number = self.model.eps[&via].sent.len() as u32;
-        let parcel = Parcel::new(Tag { from: via, number, size }, portals);
+        let parcel =
+            Parcel::new(Tag { from: via, number, size, load, handle: Handle::of(size) }, portals);
         match self.engine(node).put(portal, parcel.clone()) {
-            Ok(()) => self.sent(via, moved),
+            Ok(()) => {
+                if load == Load::Fixed {
+                    self.model.may_be_cut(via);
+                }
+                self.sent(via, moved);
+            }
             Err((_, back)) if back != parcel => {
                 return Err(Violation::new(
                     "a refused parcel stays the caller's",
                     format!("p{via}"),
                 ));
             }
-            Err((refused, _)) => self.check_put_refused(via, moved, refused)?,
+            Err((refused, _)) => self.check_put_refused(via, load, moved, refused)?,
         }
         self.done(node)
     }
 
     fn sent(&mut self, via: Ep, moved: &[Ep]) {
+        self.budget.parcels += 1;
         let Some(endpoint) = self.model.eps.get_mut(&via) else { return };
         endpoint.sent.push(moved.to_vec());
         let tainted = endpoint.tainted;
@@ -62,6 +70,10 @@ impl World {
         let own = moved.contains(&peer);
         endpoint.own |= own;
         let lost = self.model.is_gone(peer) || own;
+        let follow = 1 + self.model.num_travelling();
+        // A portal on its own route moves with each hop until the parcel is too old, see `age`.
+        let hops = if own { 8 } else { 1 };
+        self.budget.portals += moved.len() * follow * hops;
         for &ep in moved {
             self.model.set_place(ep, Place::Travelling(via));
             if tainted {
@@ -86,6 +98,7 @@ impl World {
     fn check_put_refused(
         &self,
         via: Ep,
+        load: Load,
         moved: &[Ep],
         refused: PutRefused,
     ) -> Result<(), Violation> {
@@ -94,6 +107,8 @@ impl World {
         let excused = match refused {
             PutRefused::PeerClosed => !matches!(peer.place, Place::Held(..)),
             PutRefused::OwnRoute { .. } => own,
+            PutRefused::NoRelay => self.relaying && self.troubles.refused,
+            PutRefused::CannotLeave => self.is_stuck(via, load),
             PutRefused::Disconnected(_) => true, // `check_node` looks at who may be cut.
             _ => false,
         };
@@ -121,7 +136,9 @@ impl World {
     }
 
     fn taken(&mut self, node: u8, at: Ep, parcel: &Parcel<Tag>) -> Result<(), Violation> {
-        let expected = Tag { size: parcel.payload.size, ..self.expected_at(at) };
+        let Tag { size, load, .. } = parcel.payload;
+        let handle = Handle::of(size);
+        let expected = Tag { size, load, handle, ..self.expected_at(at) };
         let inside = self.model.eps[&expected.from].sent.get(expected.number as usize).cloned();
         let tainted = self.model.eps[&at].tainted;
         let right = parcel.payload == expected
@@ -161,7 +178,7 @@ impl World {
     /// The next parcel that `at` must get.
     pub(super) fn expected_at(&self, at: Ep) -> Tag {
         let endpoint = &self.model.eps[&at];
-        Tag { from: endpoint.peer, number: endpoint.taken, size: 0 }
+        Tag { from: endpoint.peer, number: endpoint.taken, ..Tag::default() }
     }
 
     pub(super) fn close(&mut self, ep: Ep) -> Applied {

@@ -1,8 +1,8 @@
 //! What must hold: after every step of a node, once nothing is under way, and at the very end.
 
-use ipcz_core::{Route, TrapConditions};
+use ipcz_core::{Cause, CauseKind, Message, Payload, Route, TrapConditions};
 
-use super::model::{Armed, Ep, Place};
+use super::model::{Armed, Ep, Place, Tag};
 use super::world::{Violation, World};
 
 fn broken(invariant: &'static str, detail: String) -> Result<(), Violation> {
@@ -22,6 +22,7 @@ impl World {
         if let Err(what) = engine.audit() {
             return broken("the engine's state agrees with itself", format!("node {node}: {what}"));
         }
+        self.check_growth(node)?;
         for (ep, at, _) in self.model.open() {
             if at == node {
                 self.check_portal(ep)?;
@@ -49,7 +50,17 @@ impl World {
             return Ok(());
         }
         let cut = engine.cause(portal);
-        if let Some(cause) = cut.filter(|_| !self.troubles.lost && !endpoint.own) {
+        // A bypass that meets a cut on its way sees a route whose ends disagree.
+        let unsendable = |kind| matches!(kind, CauseKind::Unsendable | CauseKind::RouteBroken);
+        let excused = |cause: &Cause| {
+            let unrelayed = self.relaying && self.troubles.refused;
+            let relay = matches!(cause.kind, CauseKind::NotRelayed | CauseKind::RouteBroken);
+            self.troubles.lost
+                || unrelayed && relay
+                || endpoint.own
+                || endpoint.unsent && unsendable(cause.kind)
+        };
+        if let Some(cause) = cut.filter(|cause| !excused(cause)) {
             return broken("routes are cut by losses only", format!("p{ep}: {cause:?}"));
         }
         let seen = endpoint.taken as usize + status.num_parcels;
@@ -108,6 +119,8 @@ impl World {
                 return broken("introductions end", format!("node {index} waits for {waits}"));
             }
         }
+        self.check_memory()?;
+        self.check_relays(!self.has_hostile())?;
         match (self.troubles.refused, self.has_hostile()) {
             (true, _) => Ok(()),
             (false, false) => self.check_reduced(),
@@ -116,6 +129,36 @@ impl World {
                     self.model.open().filter(|(ep, ..)| !self.model.eps[ep].tainted);
                 untouched.try_for_each(|(ep, ..)| self.check_direct(ep))
             }
+        }
+    }
+
+    /// No half of a parcel waits for the other once nothing is under way.
+    fn check_relays(&self, all: bool) -> Result<(), Violation> {
+        let alive = self.nodes.iter().enumerate().filter(|(_, node)| node.alive && !node.hostile);
+        for (index, node) in alive.filter(|_| all) {
+            let waits = node.engine.pending_relays();
+            if waits > 0 {
+                return broken("halves find each other", format!("node {index} keeps {waits}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a node that has brokers pass on its handles sends to others has none.
+    pub(super) fn check_direct_send(
+        &self,
+        node: u8,
+        far: Option<u8>,
+        message: &Message<Tag>,
+    ) -> Result<(), Violation> {
+        let config = self.node(node).engine.config();
+        let relays = config.relays_handles && !config.is_broker;
+        let to_broker = far.is_none_or(|far| self.node(far).engine.config().is_broker);
+        match message {
+            Message::Parcel { payload, .. } if relays && !to_broker && payload.has_handles() => {
+                broken("handles travel only where they may", format!("{node}: {message:?}"))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -201,6 +244,7 @@ impl World {
     /// # Errors
     /// What did not hold.
     pub fn check_empty(&self) -> Result<(), Violation> {
+        self.check_relays(true)?;
         for (index, node) in self.nodes.iter().enumerate() {
             let counts = node.engine.counts();
             let left = (counts.routers, counts.ends);

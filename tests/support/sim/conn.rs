@@ -70,11 +70,13 @@ pub(super) struct Conn {
     pub(super) queues: [VecDeque<Packet>; 2],
     /// Whether a hostile node had one of the ends.
     pub(super) hostile: bool,
+    /// Whether it was made to lead to a broker that is shared.
+    pub(super) referral: bool,
 }
 
 impl Conn {
     pub(super) fn new(holders: [Holder; 2]) -> Self {
-        Self { holders, queues: [VecDeque::new(), VecDeque::new()], hostile: false }
+        Self { holders, queues: Default::default(), hostile: false, referral: false }
     }
 }
 

@@ -5,12 +5,12 @@
 //! cannot know what it was never told.
 
 use ipcz_core::{
-    Accept, Cause, CauseKind, Descriptor, EndKey, Hello, LinkId, Message, NetworkMessage, NodeName,
-    Probe, RouteMessage, Secret, TransportId,
+    Accept, Cause, CauseKind, Descriptor, EndKey, Hello, LinkId, MemoryId, Message, NetworkMessage,
+    NodeName, Probe, Provided, Relay, RelayKey, RouteMessage, Secret, TransportId,
 };
 
 use super::conn::{ConnId, Side};
-use super::model::Tag;
+use super::model::{Handle, Tag};
 use super::rng::Rng;
 use super::step::Step;
 use super::world::World;
@@ -56,12 +56,17 @@ pub(super) fn make(world: &World, rng: &mut Rng) -> Option<Step> {
     }
     let seen = &world.nodes.iter().find(|node| node.hostile)?.seen;
     let names: Vec<_> = world.nodes.iter().map(|node| node.engine.config().name).collect();
-    let mut forger = Forger { seen: &seen.0, names, rng };
+    let mut forger = Forger { seen: &seen.0, names, relaying: world.relaying, rng };
     let mut message = forger.message();
     if let Message::Network(message) = &mut message
         && let Some(transport) = message.transport_mut()
     {
         *transport = NOWHERE; // It can lie about what it sends, not copy it.
+    }
+    if let Message::Network(NetworkMessage::ProvideMemory { memory: Some(memory), .. }) =
+        &mut message
+    {
+        memory.memory = MemoryId(u64::MAX);
     }
     let message = Box::new(message);
     Some(Step::Forge { conn, side, message })
@@ -70,6 +75,8 @@ pub(super) fn make(world: &World, rng: &mut Rng) -> Option<Step> {
 struct Forger<'a> {
     seen: &'a [Message<Tag>],
     names: Vec<NodeName>,
+    /// Whether there are relays.
+    relaying: bool,
     rng: &'a mut Rng,
 }
 
@@ -89,6 +96,7 @@ impl Forger<'_> {
                 Message::Accept(accept)
             }
             16..18 => self.parcel(),
+            18 if self.relaying && self.rng.chance(40) => Message::Relay(self.relay()),
             18 => Message::Network(self.network_message()),
             _ if self.rng.chance(90) => Message::Route(self.link(), self.route_message()),
             _ => Message::Hello(self.hello()),
@@ -106,13 +114,13 @@ impl Forger<'_> {
     /// A message that was seen before, on another link or with one thing changed.
     fn changed(&mut self, known: Option<Message<Tag>>) -> Message<Tag> {
         match known {
-            Some(Message::Parcel { link, sequence, hops, payload, mut portals }) => {
+            Some(Message::Parcel { link, sequence, hops, relayed, payload, mut portals }) => {
                 if let Some(last) = portals.last_mut() {
                     last.link = self.link();
                 }
                 let link = if self.rng.chance(50) { self.link() } else { link };
                 let sequence = sequence.wrapping_add(self.rng.below(3) as u64);
-                Message::Parcel { link, sequence, hops, payload, portals }
+                Message::Parcel { link, sequence, hops, relayed, payload, portals }
             }
             Some(Message::Route(_, message)) => Message::Route(self.link(), message),
             Some(Message::Accept(mut accept)) => {
@@ -140,7 +148,7 @@ impl Forger<'_> {
     fn network_message(&mut self) -> NetworkMessage {
         let node = self.name();
         let (seeker, transport) = (self.name(), NOWHERE);
-        match self.rng.below(14) {
+        match self.rng.below(if self.relaying { 24 } else { 17 }) {
             0..4 => NetworkMessage::RequestIntroduction(node),
             4 => NetworkMessage::Introduced(node),
             5 => NetworkMessage::IntroductionRefused(node),
@@ -151,16 +159,46 @@ impl Forger<'_> {
             10 => NetworkMessage::Locate { node, seeker },
             11 => NetworkMessage::PassIntroduction { to: seeker, node, transport },
             12 => NetworkMessage::PassIntroduced { from: seeker, node },
+            13 | 14 => {
+                let size = self.rng.below(3) as u64;
+                NetworkMessage::RequestMemory { id: self.rng.below(4) as u64, size, hops: 0 }
+            }
+            15 => {
+                let (memory, size) = (MemoryId(u64::MAX), self.rng.below(200) as u64);
+                let memory = self.rng.chance(50).then_some(Provided { memory, size });
+                NetworkMessage::ProvideMemory { id: self.rng.below(4) as u64, memory }
+            }
+            17 => NetworkMessage::RelayRefused(RelayKey { from: seeker, to: node, id: 1 }),
+            18 => NetworkMessage::RelayPassed(RelayKey { from: seeker, to: node, id: 1 }),
+            19 => NetworkMessage::Unrelayed {
+                first: self.rng.below(4) as u64,
+                last: self.rng.below(8) as u64,
+            },
+            20 => NetworkMessage::RelaysLost,
+            21 => NetworkMessage::RelaysLostHeard,
+            22 => NetworkMessage::Seek { node, seeker },
+            23 => NetworkMessage::Sought { node, seeker, found: true },
             _ => NetworkMessage::Goodbye(CauseKind::Violation),
         }
     }
 
     fn parcel(&mut self) -> Message<Tag> {
-        let payload = Tag { from: u32::MAX, number: 0, size: 3 };
+        let payload = Tag { from: u32::MAX, size: 3, ..Tag::default() };
         let portals = (0..self.rng.below(4)).map(|_| self.descriptor()).collect();
         let sequence = self.rng.below(5) as u64;
         let hops = if self.rng.chance(5) { u16::MAX } else { 1 };
-        Message::Parcel { link: self.link(), sequence, hops, payload, portals }
+        let relayed = self.rng.chance(20).then(|| self.rng.below(6) as u64);
+        let handle = if relayed.is_some() { Handle::Away } else { Handle::None };
+        let payload = Tag { handle, ..payload };
+        Message::Parcel { link: self.link(), sequence, hops, relayed, payload, portals }
+    }
+
+    /// Handles of its own, or in somebody else's name.
+    fn relay(&mut self) -> Relay<Tag> {
+        let me = self.names[self.names.len() - 1];
+        let from = if self.rng.chance(80) { me } else { self.name() };
+        let handles = Tag { from: u32::MAX, handle: Handle::Here, ..Tag::default() };
+        Relay { from, to: self.name(), id: self.rng.below(6) as u64, handles }
     }
 
     fn descriptor(&mut self) -> Descriptor {
@@ -177,6 +215,8 @@ impl Forger<'_> {
             name: self.name(),
             is_broker: self.rng.chance(30),
             wants_broker: self.rng.chance(70),
+            wants_memory: self.rng.chance(30),
+            relays_from: self.rng.chance(30).then_some(0),
             num_portals: self.rng.below(4) as u32,
             secret: self.secret(),
         }
@@ -235,7 +275,7 @@ fn links_in(message: &Message<Tag>) -> Vec<LinkId> {
     let mut links: Vec<_> = ends_in(message).into_iter().map(|(link, _)| link).collect();
     match message {
         Message::Parcel { link, .. } | Message::Route(link, _) => links.push(*link),
-        Message::Accept(_) | Message::Hello(_) | Message::Network(_) => {}
+        Message::Accept(_) | Message::Hello(_) | Message::Network(_) | Message::Relay(_) => {}
     }
     links.extend(key_in(message).map(|key| key.link));
     links

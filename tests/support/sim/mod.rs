@@ -12,10 +12,14 @@
 //! | `model` | portals and parcels as the applications know them |
 //! | `step` | what can happen |
 //! | `act` | what applications do with portals |
+//! | `objects` | parcels that are made ready before they leave |
 //! | `trouble` | what happens to nodes and connections |
 //! | `schedule` | which of it happens next |
 //! | `check` | what must hold |
+//! | `dot` | routes as a graph |
+//! | `growth` | how much a node may hold |
 //! | `run` | seeds, traces, shrinking |
+//! | `memory` | shared memory, and who makes it for whom |
 //! | `hostile` | a node that says anything |
 //! | `script` | worlds that are written down |
 //! | `explore` | every interleaving of a small world |
@@ -23,9 +27,13 @@
 mod act;
 pub mod check;
 mod conn;
+mod dot;
 pub mod explore;
+mod growth;
 mod hostile;
+mod memory;
 mod model;
+mod objects;
 mod rng;
 pub mod run;
 pub mod schedule;
@@ -35,7 +43,8 @@ mod trouble;
 pub mod world;
 
 pub use conn::{ConnId, Side};
-pub use model::{Ep, Tag};
+pub use model::{Ep, Handle, Load, Tag};
+pub use objects::Verdict;
 pub use rng::Rng;
 pub use run::{Outcome, run_seed};
 pub use schedule::{Profile, Scheduler};

@@ -8,7 +8,7 @@ use ipcz_core::{Payload, PortalId, TrapConditions};
 pub type Ep = u32;
 
 /// What a parcel of the simulator contains: who it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tag {
     /// The portal that it was put into.
     pub from: Ep,
@@ -16,11 +16,75 @@ pub struct Tag {
     pub number: u32,
     /// How large it says it is.
     pub size: u8,
+    /// What else is in it.
+    pub load: Load,
+    /// Whether a handle is in it, which not every connection carries.
+    pub handle: Handle,
+}
+
+/// What has become of the handle in a parcel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Handle {
+    /// There is none.
+    #[default]
+    None,
+    /// It is here.
+    Here,
+    /// It was split off.
+    Away,
+}
+
+impl Handle {
+    /// Parcels of odd sizes have a handle.
+    pub fn of(size: u8) -> Self {
+        if size % 2 == 1 { Self::Here } else { Self::None }
+    }
+}
+
+/// What a parcel contains besides bytes and portals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Load {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// An object that must be serialized before it leaves its node.
+    Object,
+    /// An object that cannot leave its node.
+    Fixed,
+    /// What an object became.
+    Serialized,
 }
 
 impl Payload for Tag {
     fn num_bytes(&self) -> usize {
         usize::from(self.size)
+    }
+
+    fn is_ready(&self) -> bool {
+        matches!(self.load, Load::Plain | Load::Serialized)
+    }
+
+    fn can_leave(&self) -> bool {
+        self.load != Load::Fixed
+    }
+
+    fn has_handles(&self) -> bool {
+        self.handle == Handle::Here
+    }
+
+    fn take_handles(&mut self) -> Option<Self> {
+        let whole = *self;
+        self.has_handles().then(|| {
+            self.handle = Handle::Away;
+            whole
+        })
+    }
+
+    fn join(&mut self, handles: Self) -> bool {
+        let expected = Self { handle: Handle::Here, ..*self };
+        let fits = self.handle == Handle::Away && handles == expected;
+        *self = handles;
+        fits
     }
 }
 
@@ -49,6 +113,8 @@ pub(super) struct Endpoint {
     pub(super) tainted: bool,
     /// Whether its peer was put into it: sooner or later the route is cut.
     pub(super) own: bool,
+    /// Whether an object that was put on its route may have had to leave its node and could not.
+    pub(super) unsent: bool,
 }
 
 /// A trap that has not fired.
@@ -77,8 +143,15 @@ impl Model {
         for (index, place) in places.into_iter().enumerate() {
             let ep = first + index as Ep;
             let peer = first + (1 - index as Ep);
-            let endpoint =
-                Endpoint { peer, place, sent: Vec::new(), taken: 0, tainted: false, own: false };
+            let endpoint = Endpoint {
+                peer,
+                place,
+                sent: Vec::new(),
+                taken: 0,
+                tainted: false,
+                own: false,
+                unsent: false,
+            };
             self.eps.insert(ep, endpoint);
             self.set_place(ep, place);
         }
@@ -94,6 +167,12 @@ impl Model {
     /// How many portals are somewhere.
     pub(super) fn num_live(&self) -> usize {
         self.live.len()
+    }
+
+    /// How many portals are in parcels, and so move with the portals that these wait in.
+    pub(super) fn num_travelling(&self) -> usize {
+        let travels = |ep: &&Ep| matches!(self.eps[*ep].place, Place::Travelling(_));
+        self.live.iter().filter(travels).count()
     }
 
     pub(super) fn is_gone(&self, ep: Ep) -> bool {
@@ -158,8 +237,21 @@ impl Model {
     pub(super) fn join(&mut self, a: Ep, b: Ep) {
         let (x, y) = (self.peer(a), self.peer(b));
         self.set_peers([(x, y), (y, x)]);
+        if self.eps[&a].unsent || self.eps[&b].unsent {
+            self.may_be_cut(x);
+        }
         self.set_place(a, Place::Gone);
         self.set_place(b, Place::Gone);
+    }
+
+    /// Notes that a route may be cut, because of an object that was put there.
+    pub(super) fn may_be_cut(&mut self, ep: Ep) {
+        let Some(peer) = self.eps.get(&ep).map(|endpoint| endpoint.peer) else { return };
+        for ep in [ep, peer] {
+            if let Some(endpoint) = self.eps.get_mut(&ep) {
+                endpoint.unsent = true;
+            }
+        }
     }
 
     fn set_peers(&mut self, pairs: [(Ep, Ep); 2]) {

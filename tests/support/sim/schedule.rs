@@ -5,6 +5,7 @@ use ipcz_core::TrapConditions;
 use super::conn::{ConnId, Side};
 use super::hostile;
 use super::model::Ep;
+use super::objects::Verdict;
 use super::rng::Rng;
 use super::step::Step;
 use super::world::World;
@@ -32,8 +33,14 @@ pub struct Profile {
     pub max_live: usize,
     /// How likely each kind of step is, against the others.
     pub weights: Weights,
+    /// Whether nodes have others make their memory.
+    pub delegating: bool,
+    /// Whether some nodes have brokers pass on their handles.
+    pub relaying: bool,
     /// Of a hundred introductions, how many are refused.
     pub refuse: u32,
+    /// Whether the connections that are dropped are those of nodes that are about to meet.
+    pub drops_meetings: bool,
 }
 
 /// How likely each kind of step is.
@@ -56,6 +63,10 @@ pub struct Weights {
     pub forge: u32,
     pub clear_trap: u32,
     pub garble: u32,
+    pub allocate: u32,
+    pub provide: u32,
+    pub object: u32,
+    pub serialize: u32,
 }
 
 /// What the caller fixes; the rest follows from the seed.
@@ -92,6 +103,10 @@ impl Profile {
             // In some seeds only, so that the others stay what they were.
             clear_trap: if seed % 8 == 3 { 3 } else { 0 },
             garble: if wanted.hostile && seed % 8 == 7 { 1 } else { 0 },
+            allocate: if seed % 8 == 6 { 8 } else { 0 },
+            provide: if seed % 8 == 6 { 8 } else { 0 },
+            object: if seed % 4 == if wanted.hostile { 1 } else { 2 } { 20 } else { 0 },
+            serialize: if seed % 4 == if wanted.hostile { 1 } else { 2 } { 10 } else { 0 },
             forge: if wanted.hostile { 5 + upto(30) } else { 0 },
         };
         let merges = Weights { merge: 1 + upto(10), ..calm };
@@ -104,10 +119,15 @@ impl Profile {
             }
             _ => (merges, upto(50)),
         };
-        let federal = !wanted.hostile && seed.is_multiple_of(3) && wanted.nodes != Some(1);
+        let drops_meetings = seed % 25 == 13 && !wanted.hostile;
+        let weights = if drops_meetings { Weights { drop: 20, ..calm } } else { weights };
+        let joins = if wanted.hostile { seed % 3 == 2 } else { seed.is_multiple_of(3) };
+        let federal = joins && wanted.nodes != Some(1);
         let plain = Self {
             brokers: 1,
             federal: false,
+            delegating: seed % 8 == 6,
+            relaying: matches!(seed % 8, 1 | 5),
             settled: false,
             takes_referrals: true,
             nodes: wanted.nodes.unwrap_or(2 + upto(3) as u8),
@@ -116,31 +136,41 @@ impl Profile {
             busy: 10 + upto(50),
             max_live: 6 + upto(20) as usize,
             weights,
-            refuse,
+            refuse: if drops_meetings { 0 } else { refuse },
+            drops_meetings,
         };
-        if !federal {
-            return plain;
-        }
+        if federal { plain.into_federal(wanted, upto) } else { plain }
+    }
+
+    /// The same run in a network of more than one broker and its clients.
+    fn into_federal(self, wanted: Wanted, mut upto: impl FnMut(usize) -> u32) -> Self {
         let nodes = wanted.nodes.unwrap_or(3 + upto(4) as u8);
         Self {
             nodes,
             brokers: 1 + upto(2).min(u32::from(nodes) - 1) as u8,
-            federal,
+            federal: true,
             settled: upto(1) == 0,
             takes_referrals: upto(4) > 0,
-            ..plain
+            ..self
         }
     }
 
     /// The world that a run starts with.
     #[must_use]
     pub fn world(&self, seed: u64) -> World {
-        if !self.federal {
-            return World::new(self.nodes, self.hostile, seed);
+        let mut world = match self.federal {
+            false => World::new(self.nodes, self.hostile, seed),
+            true => {
+                World::network(self.nodes, self.brokers, self.takes_referrals, self.hostile, seed)
+            }
+        };
+        if self.delegating {
+            world.delegate_allocation();
         }
-        let mut world = World::network(self.nodes, self.brokers, self.takes_referrals, seed);
-        // Who is looked for while networks join may not be found.
-        world.troubles.refused = !self.settled;
+        if self.relaying {
+            let kind = seed / 8 % 3;
+            world.relay_handles(|index| kind == 2 || index as u64 % 2 == kind);
+        }
         world
     }
 }
@@ -171,12 +201,18 @@ impl Scheduler {
 
     /// The next step while things come to rest.
     pub fn rest(&mut self, world: &World) -> Option<Step> {
-        if self.rng.chance(20) {
-            let taken = self.any_get(world).or_else(|| self.answer(world));
-            return taken.or_else(|| self.delivery(world));
+        if world.nodes.iter().any(|node| !node.serializing.is_empty()) && self.rng.chance(30) {
+            return self.serialize_one(world, Verdict::Ready);
         }
-        let delivery = self.delivery(world).or_else(|| self.answer(world));
-        delivery.or_else(|| self.any_get(world))
+        let step = if self.rng.chance(20) {
+            let taken = self.any_get(world).or_else(|| self.answer(world));
+            taken.or_else(|| self.delivery(world))
+        } else {
+            let delivery = self.delivery(world).or_else(|| self.answer(world));
+            delivery.or_else(|| self.any_get(world))
+        };
+        let step = step.or_else(|| self.provide(world));
+        step.or_else(|| self.serialize_one(world, Verdict::Ready))
     }
 
     fn delivery(&mut self, world: &World) -> Option<Step> {
@@ -188,7 +224,7 @@ impl Scheduler {
     fn activity(&mut self, world: &World) -> Option<Step> {
         let w = self.profile.weights;
         type Make = fn(&mut Scheduler, &World) -> Option<Step>;
-        let kinds: [(u32, Make); 16] = [
+        let kinds: [(u32, Make); 20] = [
             (w.open, Self::open),
             (w.put, Self::put),
             (w.moves, Self::moves),
@@ -205,6 +241,10 @@ impl Scheduler {
             (w.forge, Self::forge),
             (w.clear_trap, Self::clear_trap),
             (w.garble, Self::garble),
+            (w.allocate, Self::allocate),
+            (w.provide, Self::provide),
+            (w.object, Self::object),
+            (w.serialize, Self::serialize),
         ];
         let total: u32 = kinds.iter().map(|(weight, _)| weight).sum();
         let mut at = self.rng.below(total as usize) as u32;
@@ -267,7 +307,34 @@ impl Scheduler {
                 moved.push(ep);
             }
         }
-        if moved.is_empty() { None } else { Some(Step::Put { via, size: 0, moved }) }
+        let size = if self.profile.relaying { self.rng.below(2) as u8 } else { 0 };
+        if moved.is_empty() { None } else { Some(Step::Put { via, size, moved }) }
+    }
+
+    fn object(&mut self, world: &World) -> Option<Step> {
+        let fixed = self.rng.chance(10);
+        let with_portals = self.rng.chance(50);
+        match if with_portals { self.moves(world)? } else { self.put(world)? } {
+            Step::Put { via, moved, .. } => Some(Step::PutObject { via, moved, fixed }),
+            _ => None,
+        }
+    }
+
+    fn serialize(&mut self, world: &World) -> Option<Step> {
+        let verdict = match self.rng.below(10) {
+            0 => Verdict::Refused,
+            1..4 => Verdict::WithPortal(world.model.next_ep()),
+            _ => Verdict::Ready,
+        };
+        self.serialize_one(world, verdict)
+    }
+
+    fn serialize_one(&mut self, world: &World, verdict: Verdict) -> Option<Step> {
+        let asked = |&index: &u8| !world.node(index).serializing.is_empty();
+        let nodes: Vec<u8> = (0..world.nodes.len() as u8).filter(asked).collect();
+        let node = self.rng.pick(&nodes)?;
+        let nth = self.rng.below(world.node(node).serializing.len()) as u8;
+        Some(Step::Serialize { node, nth, verdict })
     }
 
     /// Takes a parcel where there is one.
@@ -329,7 +396,8 @@ impl Scheduler {
             return Some(self.rng.below(node.into()) as u8);
         }
         if world.federal && self.rng.chance(40) {
-            return self.node(world);
+            // Who takes its broker from a node trusts that node.
+            return self.node(world).filter(|&to| !world.node(to).hostile);
         }
         Some(self.rng.below(brokers.into()) as u8)
     }
@@ -341,7 +409,8 @@ impl Scheduler {
     }
 
     fn conn(&mut self, world: &World) -> Option<ConnId> {
-        let all: Vec<ConnId> = world.conns.keys().copied().collect();
+        let aimed = |&id: &ConnId| !self.profile.drops_meetings || world.is_meeting(id);
+        let all: Vec<ConnId> = world.conns.keys().copied().filter(aimed).collect();
         self.rng.pick(&all)
     }
 
@@ -369,6 +438,18 @@ impl Scheduler {
     fn clear_trap(&mut self, world: &World) -> Option<Step> {
         let set: Vec<u64> = world.model.traps.keys().copied().collect();
         Some(Step::ClearTrap { trap: self.rng.pick(&set)? })
+    }
+
+    fn allocate(&mut self, world: &World) -> Option<Step> {
+        let size = 1 + self.rng.below(100) as u64;
+        Some(Step::Allocate { node: self.node(world)?, size })
+    }
+
+    fn provide(&mut self, world: &World) -> Option<Step> {
+        let grant = !self.rng.chance(self.profile.refuse);
+        let asked = |&index: &u8| !world.node(index).to_allocate.is_empty();
+        let nodes: Vec<u8> = (0..self.profile.nodes).filter(asked).collect();
+        Some(Step::Provide { node: self.rng.pick(&nodes)?, grant })
     }
 
     fn garble(&mut self, world: &World) -> Option<Step> {

@@ -2,9 +2,10 @@
 //!
 //! The notation is that of the design notes. There are three nodes, 0 to 2, all connected to each
 //! other, and a route with endpoint 0 at node 0 and endpoint 1 at node 1. `M(e,n)` moves endpoint e
-//! to node n, `Dab` delivers one packet from a to b, `Pe` puts a parcel into endpoint e, `C(e)`
-//! closes it, `X(n)` crashes a node, `J` joins two routes that are one from then on,
-//! `R` the two ends of one.
+//! to node n, `Dab` delivers one packet from a to b, `Pe` puts a parcel into endpoint e, `Oe` one with an
+//! object, `Ne` one with an object that cannot leave its node, `C(e)` closes it, `X(n)` crashes a
+//! node, `J` joins two routes that are one from then on, `R` the two ends of one. `F` refuses an
+//! introduction, where nodes 0 and 2 are not connected.
 
 use super::conn::ConnId;
 use super::model::Ep;
@@ -33,6 +34,22 @@ impl Stage {
     /// # Errors
     /// What did not hold on the way.
     pub fn new(opened_at: usize, salt: u64) -> Result<Self, Violation> {
+        Self::with_connections(opened_at, &[(1, 2), (1, 3), (2, 3)], salt)
+    }
+
+    /// The stage, with nodes 0 and 2 yet to be introduced.
+    ///
+    /// # Errors
+    /// What did not hold on the way.
+    pub fn parted(opened_at: usize, salt: u64) -> Result<Self, Violation> {
+        Self::with_connections(opened_at, &[(1, 2), (2, 3)], salt)
+    }
+
+    fn with_connections(
+        opened_at: usize,
+        connections: &[(u8, u8)],
+        salt: u64,
+    ) -> Result<Self, Violation> {
         let world = World::new(NODES + 1, false, salt);
         let mut stage = Self { world, ends: [0, 0], seam: None, carriers: Vec::new() };
         for node in 1..=NODES {
@@ -42,12 +59,10 @@ impl Stage {
             stage.carriers.push((node, 0, first + 1));
         }
         stage.rest()?;
-        for a in 1..=NODES {
-            for b in a + 1..=NODES {
-                let pair = stage.pair(a, b)?;
-                stage.carriers.push((a, b, pair[0]));
-                stage.carriers.push((b, a, pair[1]));
-            }
+        for &(a, b) in connections {
+            let pair = stage.pair(a, b)?;
+            stage.carriers.push((a, b, pair[0]));
+            stage.carriers.push((b, a, pair[1]));
         }
         stage.ends = stage.pair(1, 2)?;
         if opened_at == 1 {
@@ -140,6 +155,10 @@ impl Stage {
                     let via = self.ends[usize::from(end)];
                     self.world.apply(&Step::Put { via, size: 1, moved: Vec::new() })?;
                 }
+                ("O" | "N", &[end]) => {
+                    let (via, fixed) = (self.ends[usize::from(end)], word.starts_with('N'));
+                    self.world.apply(&Step::PutObject { via, moved: Vec::new(), fixed })?;
+                }
                 ("C", &[end]) => {
                     self.world.apply(&Step::Close { ep: self.ends[usize::from(end)] })?;
                 }
@@ -150,6 +169,9 @@ impl Stage {
                 ("R", &[]) => {
                     let [a, b] = self.ends;
                     self.world.apply(&Step::Merge { a, b })?;
+                }
+                ("F", &[]) => {
+                    self.world.apply(&Step::Answer { node: 0, grant: false })?;
                 }
                 ("X", &[node]) => {
                     self.world.apply(&Step::Crash { node: node + 1, keep: 0 })?;

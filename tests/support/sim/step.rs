@@ -5,7 +5,8 @@ use std::fmt;
 use ipcz_core::{Message, TrapConditions};
 
 use super::conn::{ConnId, Packet, Side};
-use super::model::{Ep, Tag};
+use super::model::{Ep, Load, Tag};
+use super::objects::Verdict;
 use super::world::{Violation, World};
 
 /// Something that happens. Steps name everything, so that some can be left out of a trace.
@@ -15,6 +16,8 @@ pub enum Step {
     Deliver { conn: ConnId, side: Side },
     Open { node: u8, first: Ep },
     Put { via: Ep, size: u8, moved: Vec<Ep> },
+    PutObject { via: Ep, moved: Vec<Ep>, fixed: bool },
+    Serialize { node: u8, nth: u8, verdict: Verdict },
     Get { at: Ep },
     Close { ep: Ep },
     Merge { a: Ep, b: Ep },
@@ -27,6 +30,8 @@ pub enum Step {
     Disconnect { conn: ConnId, side: Side },
     ShutDown { node: u8 },
     Answer { node: u8, grant: bool },
+    Allocate { node: u8, size: u64 },
+    Provide { node: u8, grant: bool },
     Forge { conn: ConnId, side: Side, message: Box<Message<Tag>> },
     Withhold { conn: ConnId, side: Side },
 }
@@ -43,6 +48,12 @@ impl fmt::Display for Step {
                 write!(f, "put {size} B into p{via}")
             }
             Self::Put { via, moved, .. } => write!(f, "put {moved:?} into p{via}"),
+            Self::PutObject { via, moved, fixed } => {
+                write!(f, "put an object and {moved:?} into p{via}, fixed: {fixed}")
+            }
+            Self::Serialize { node, nth, verdict } => {
+                write!(f, "node {node} serializes number {nth}: {verdict:?}")
+            }
             Self::Get { at } => write!(f, "get from p{at}"),
             Self::Close { ep } => write!(f, "close p{ep}"),
             Self::Merge { a, b } => write!(f, "merge p{a} with p{b}"),
@@ -61,6 +72,8 @@ impl fmt::Display for Step {
             }
             Self::ShutDown { node } => write!(f, "shut down {node}"),
             Self::Answer { node, grant } => write!(f, "node {node} introduces: {grant}"),
+            Self::Allocate { node, size } => write!(f, "node {node} asks for {size} B of memory"),
+            Self::Provide { node, grant } => write!(f, "node {node} makes memory: {grant}"),
             Self::Withhold { conn, side } => {
                 write!(f, "node {} takes back what it sent last on {conn}", conn.nodes[*side])
             }
@@ -83,7 +96,11 @@ impl World {
         match *step {
             Step::Deliver { conn, side } => self.deliver(conn, side),
             Step::Open { node, first } => self.open(node, first),
-            Step::Put { via, size, ref moved } => self.put(via, size, moved),
+            Step::Put { via, size, ref moved } => self.put(via, size, Load::Plain, moved),
+            Step::PutObject { via, ref moved, fixed } => {
+                self.put(via, 0, if fixed { Load::Fixed } else { Load::Object }, moved)
+            }
+            Step::Serialize { node, nth, verdict } => self.serialize(node, nth, verdict),
             Step::Get { at } => self.get(at),
             Step::Close { ep } => self.close(ep),
             Step::Merge { a, b } => self.merge(a, b),
@@ -96,6 +113,8 @@ impl World {
             Step::Disconnect { conn, side } => self.disconnect(conn, side),
             Step::ShutDown { node } => self.shut_down(node),
             Step::Answer { node, grant } => self.answer(node, grant),
+            Step::Allocate { node, size } => self.allocate(node, size),
+            Step::Provide { node, grant } => self.provide(node, grant),
             Step::Withhold { conn, side } => self.withhold(conn, side),
             Step::Forge { conn, side, ref message } => self.forge(conn, side, message),
         }

@@ -1,6 +1,6 @@
 //! What happens to nodes and connections.
 
-use ipcz_core::{Message, NodeName, Pairing, PeerId, PortalId, Relation};
+use ipcz_core::{Message, NodeName, Pairing, PeerId, PortalId, Relation, limits};
 
 use super::conn::{ConnId, Holder, Packet, Side};
 use super::model::{Ep, Place, Tag};
@@ -18,6 +18,8 @@ impl World {
             return Ok(false);
         }
         let Some((peers, ids)) = self.begin_connection(nodes, portals) else { return Ok(false) };
+        self.budget.portals += 2 * usize::from(portals[0] + portals[1]);
+        self.budget.peers += 1;
         let conn = self.new_conn(to, node);
         self.hold(conn, usize::from(to > node), to, peers[0]);
         self.hold(conn, usize::from(node > to), node, peers[1]);
@@ -45,7 +47,13 @@ impl World {
         let far = if brokers == [true; 2] { Relation::Broker } else { Relation::Client };
         let mut engines = nodes.map(|index| self.node(index).engine.clone());
         let (to, to_ids) = engines[0].connect(far, portals[0].into()).ok()?;
-        let (node, node_ids) = engines[1].connect(Relation::Broker, portals[1].into()).ok()?;
+        let (relation, count) = (Relation::Broker, portals[1].into());
+        let to_delegate = self.memory.delegating && !brokers[1];
+        let begun = match to_delegate {
+            false => engines[1].connect(relation, count),
+            true => engines[1].connect_to_delegate(relation, count),
+        };
+        let (node, node_ids) = begun.ok()?;
         for (index, engine) in nodes.into_iter().zip(engines) {
             self.node_mut(index).engine = engine;
         }
@@ -60,6 +68,8 @@ impl World {
         self.troubles.refused |= node == 0 || self.federal;
         self.node_mut(node).alive = false;
         self.node_mut(node).asked.clear();
+        self.forget_memory_of(node);
+        self.node_mut(node).serializing.clear();
         let links: Vec<_> = self.node(node).links.values().copied().collect();
         for (conn, side) in links {
             self.truncate(conn, 1 - side, keep.into());
@@ -94,6 +104,8 @@ impl World {
         }
         self.node_mut(node).alive = false;
         self.node_mut(node).asked.clear();
+        self.forget_memory_of(node);
+        self.node_mut(node).serializing.clear();
         Ok(true)
     }
 
@@ -131,15 +143,33 @@ impl World {
 
     /// Whether some proxies may stay if this connection is lost.
     ///
-    /// A node that lost its broker gets no more introductions. One whose introduction fails before
-    /// the other node said hello does not ask again.
-    fn leaves_proxies(&self, id: ConnId) -> bool {
-        let greeted = |side| {
+    /// A node that lost its broker gets no more introductions. One that lost the same node too often
+    /// before that said hello asks for no further one.
+    fn leaves_proxies(&mut self, id: ConnId) -> bool {
+        if !self.has_greeted(id) {
+            *self.ungreeted.entry(id.nodes).or_default() += 1;
+        }
+        let losses = self.ungreeted.get(&id.nodes).copied().unwrap_or_default();
+        self.leads_to_broker(id) || losses > limits::MAX_LOST_INTRODUCTIONS
+    }
+
+    /// Whether both nodes have got the other one's hello.
+    fn has_greeted(&self, id: ConnId) -> bool {
+        [0, 1].into_iter().all(|side| {
             let receiver = self.receiver(id, side);
             receiver
                 .is_some_and(|(node, peer)| self.node(node).engine.max_payload_of(peer).is_some())
-        };
-        self.federal || id.nodes[0] == 0 || !greeted(0) || !greeted(1)
+        })
+    }
+
+    /// Whether two nodes that are no brokers are about to meet over this connection.
+    pub(super) fn is_meeting(&self, id: ConnId) -> bool {
+        !self.leads_to_broker(id) && !self.has_greeted(id)
+    }
+
+    fn leads_to_broker(&self, id: ConnId) -> bool {
+        self.node(id.nodes[0]).engine.config().is_broker
+            || self.conns.get(&id).is_some_and(|conn| conn.referral)
     }
 
     /// Answers the oldest request for transports.
@@ -156,6 +186,9 @@ impl World {
         let transports = match ends {
             [Some(first), Some(second)] if grant => {
                 let conn = self.new_conn(first, second);
+                if let Some(made) = self.conns.get_mut(&conn) {
+                    made.referral = matches!(pairing, Pairing::Referral(_));
+                }
                 let side = usize::from(first > second);
                 Some((conn.transport(side), conn.transport(1 - side)))
             }
@@ -169,7 +202,7 @@ impl World {
     }
 
     /// The place of the node of that name.
-    fn index_of(name: NodeName) -> u8 {
+    pub(super) fn index_of(name: NodeName) -> u8 {
         (name.0 & 0xff) as u8
     }
 
@@ -221,6 +254,7 @@ impl World {
         {
             *transport = self.dead_end(node);
         }
+        self.budget.pay(&message);
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.queues[1 - side].push_back(Packet::Message(message));
         }

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use ipcz_core::{
-    Cause, Config, Effect, Engine, Message, NetworkMessage, NodeName, Pairing, PeerId, TransportId,
+    AllocationId, Cause, Config, Effect, Engine, Message, NetworkMessage, NodeName, Pairing,
+    Parcel, PeerId, Ticket, TransportId,
 };
 
 use super::conn::{Conn, ConnId, Holder, Packet, Side, transport_in};
+use super::growth::Budget;
 use super::hostile::Seen;
+use super::memory::Memory;
 use super::model::{Model, Tag};
 use super::rng::Rng;
 
@@ -35,6 +38,10 @@ pub(super) struct Node {
     pub(super) links: BTreeMap<PeerId, (ConnId, Side)>,
     /// Introductions that wait for their transports.
     pub(super) asked: Vec<Pairing>,
+    /// Memory that it is to make.
+    pub(super) to_allocate: Vec<AllocationId>,
+    /// Parcels that its engine wants made ready.
+    pub(super) serializing: Vec<(Ticket, Parcel<Tag>)>,
     /// Its connection to the node that it was told to take for its broker.
     pub(super) seeks: Option<PeerId>,
     /// What it can use, if it is hostile.
@@ -56,20 +63,17 @@ pub struct World {
     pub(super) nodes: Vec<Node>,
     pub(super) conns: BTreeMap<ConnId, Conn>,
     pub(super) model: Model,
+    pub(super) memory: Memory,
     /// What went wrong on purpose.
     pub troubles: Troubles,
     /// Whether there is more to the network than one broker and its clients.
     pub(super) federal: bool,
-}
-
-/// Whether somebody is told that somebody else cannot be reached.
-fn is_refusal(message: &Message<Tag>) -> bool {
-    use NetworkMessage as Say;
-    let Message::Network(message) = message else { return false };
-    matches!(
-        message,
-        Say::IntroductionRefused(_) | Say::PassRefusal { .. } | Say::ReferralRefused(_)
-    )
+    /// How many connections between two nodes were lost before both had said hello.
+    pub(super) ungreeted: BTreeMap<[u8; 2], u8>,
+    /// What nodes may hold.
+    pub(super) budget: Budget,
+    /// Whether some nodes have brokers pass on their handles.
+    pub(super) relaying: bool,
 }
 
 impl World {
@@ -80,10 +84,17 @@ impl World {
         Self::with_brokers(nodes, 1, true, hostile, salt)
     }
 
-    /// Nodes that know nobody. The first ones are brokers, and may join; clients may bring clients.
+    /// Nodes that know nobody. The first ones are brokers, and may join; clients may bring clients;
+    /// the last one may be hostile.
     #[must_use]
-    pub fn network(nodes: u8, brokers: u8, takes_referrals: bool, salt: u64) -> Self {
-        let world = Self::with_brokers(nodes, brokers, takes_referrals, false, salt);
+    pub fn network(
+        nodes: u8,
+        brokers: u8,
+        takes_referrals: bool,
+        hostile: bool,
+        salt: u64,
+    ) -> Self {
+        let world = Self::with_brokers(nodes, brokers, takes_referrals, hostile, salt);
         Self { federal: true, ..world }
     }
 
@@ -103,6 +114,8 @@ impl World {
                 features: 0,
                 max_payload: 1 << 20,
                 takes_referrals,
+                may_allocate: true,
+                relays_handles: false,
             };
             Node {
                 engine: Engine::new(config),
@@ -110,6 +123,8 @@ impl World {
                 hostile: hostile && index + 1 == nodes,
                 links: BTreeMap::new(),
                 asked: Vec::new(),
+                to_allocate: Vec::new(),
+                serializing: Vec::new(),
                 seeks: None,
                 seen: Seen::default(),
             }
@@ -118,8 +133,32 @@ impl World {
             nodes: (0..nodes).map(&mut node).collect(),
             conns: BTreeMap::new(),
             model: Model::default(),
+            memory: Memory::default(),
             troubles: Troubles::default(),
             federal: false,
+            budget: Budget::default(),
+            ungreeted: BTreeMap::new(),
+            relaying: false,
+        }
+    }
+
+    /// Makes every node but the brokers one that may not make memory, and has a delegate as soon as
+    /// it connects.
+    pub fn delegate_allocation(&mut self) {
+        self.memory.delegating = true;
+        for node in &mut self.nodes {
+            let config = node.engine.config().clone();
+            let may_allocate = config.is_broker;
+            node.engine = Engine::new(Config { may_allocate, ..config });
+        }
+    }
+
+    /// Has brokers pass on the handles of those nodes that `which` says.
+    pub fn relay_handles(&mut self, which: impl Fn(usize) -> bool) {
+        self.relaying = true;
+        for (index, node) in self.nodes.iter_mut().enumerate() {
+            let config = node.engine.config().clone();
+            node.engine = Engine::new(Config { relays_handles: which(index), ..config });
         }
     }
 
@@ -177,6 +216,7 @@ impl World {
         if let Some(transport) = transport_in(packet) {
             self.close_transport(transport);
         }
+        self.drop_memory_in(packet);
     }
 
     fn close_transport(&mut self, transport: TransportId) {
@@ -200,14 +240,30 @@ impl World {
     pub(super) fn carry_out(&mut self, node: u8) -> Result<(), Violation> {
         while let Some(effect) = self.engine(node).poll_effect() {
             match effect {
-                Effect::Send { peer, message } => self.send(node, peer, message),
+                Effect::Send { peer, message } => {
+                    if let Message::Parcel { payload, .. } = &message {
+                        self.check_ready(payload)?;
+                    }
+                    if !self.node(node).hostile {
+                        self.check_direct_send(node, self.far_node(node, peer), &message)?;
+                    }
+                    self.send(node, peer, message);
+                }
+                Effect::Serialize { ticket, parcel } => {
+                    self.node_mut(node).serializing.push((ticket, parcel));
+                }
                 Effect::Fire { trap, event } => self.trap_fired(node, trap, &event)?,
                 Effect::CreateTransports(pairing) => {
                     self.node_mut(node).asked.push(pairing);
                 }
                 Effect::Activate { peer, transport } => self.activate(node, peer, transport)?,
                 Effect::DropTransport(transport) => self.close_transport(transport),
-                Effect::Connected(_) => {}
+                Effect::Allocate { request, .. } => {
+                    self.node_mut(node).to_allocate.push(request);
+                }
+                Effect::Allocated { request, memory } => self.allocated(node, request, memory)?,
+                Effect::DropMemory(memory) => self.release_memory(memory)?,
+                Effect::Connected(_) | Effect::Discard(_) => {}
                 Effect::Disconnect { peer, cause } => {
                     if let Some((conn, side)) = self.node_mut(node).links.remove(&peer) {
                         self.check_may_be_lost(conn, &cause)?;
@@ -228,8 +284,11 @@ impl World {
     }
 
     fn send(&mut self, node: u8, peer: PeerId, message: Message<Tag>) {
-        self.troubles.refused |= is_refusal(&message);
+        self.troubles.refused |= self.is_refusal(&message);
         self.overhear(node, &message);
+        if self.node(node).hostile {
+            self.budget.pay(&message);
+        }
         let packet = Packet::Message(message);
         let open = self.node(node).links.get(&peer).copied();
         let Some((conn, side)) = open else { return self.drop_packet(&packet) };
@@ -238,6 +297,12 @@ impl World {
             Some(conn) => conn.queues[1 - side].push_back(packet),
             None => self.drop_packet(&packet),
         }
+    }
+
+    /// Whether a broker that takes no clients from its clients says so.
+    fn is_refusal(&self, message: &Message<Tag>) -> bool {
+        let refusal = matches!(message, Message::Network(NetworkMessage::ReferralRefused(_)));
+        refusal && !self.nodes[0].engine.config().takes_referrals
     }
 
     /// Lets a hostile node remember what it sent or got.
@@ -272,6 +337,13 @@ impl World {
                 let held = matches!(conn.holders[side], Holder::Node(..));
                 (held && !conn.queues[side].is_empty()).then_some((id, side))
             })
+        })
+    }
+
+    /// The parcels that wait for an answer: at which node, and which one there.
+    pub(super) fn serializing(&self) -> impl Iterator<Item = (u8, u8)> + '_ {
+        (0..).zip(&self.nodes).flat_map(|(index, node)| {
+            (0..node.serializing.len()).map(move |nth| (index, nth as u8))
         })
     }
 

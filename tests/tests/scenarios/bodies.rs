@@ -68,6 +68,8 @@ pub(crate) fn a_portal_goes_around_four_nodes(net: &mut Network) {
         talk.go(net, 1, places[step % 4]);
         // What the portal has not read travels with it, again and again.
         if step % 20 == 0 {
+            talk.say_loaded(net, 0);
+            talk.say_loaded(net, 1);
             talk.hear(net, 0);
             talk.hear(net, 1);
         }
@@ -115,6 +117,9 @@ pub(crate) fn both_ends_move_at_once(net: &mut Network) {
             for (talk, goals) in talks.iter_mut().zip(&goals) {
                 for side in [0, 1] {
                     talk.say(net, side, 2);
+                    if goals[side] == places[1] {
+                        talk.say_loaded(net, side);
+                    }
                     talk.leave(net, side, goals[side]);
                 }
             }
@@ -163,9 +168,9 @@ pub(crate) fn brokers_join(net: &mut Network) {
     net.join(x, y);
     let mut talk = Talk::open(net, b);
     for place in [x, y, d] {
-        talk.say(net, 0, 1);
+        talk.say_loaded(net, 0);
         talk.go(net, 1, place);
-        talk.say(net, 1, 1);
+        talk.say_loaded(net, 1);
     }
     talk.finish(net);
     // A third broker that joins one of them joins both.
@@ -177,8 +182,9 @@ pub(crate) fn brokers_join(net: &mut Network) {
         ![x, y, z].contains(&place) || seen.peers.len() >= 3
     });
     for place in [y, z, e] {
-        talk.say(net, 0, 1);
+        talk.say_loaded(net, 0);
         talk.go(net, 1, place);
+        talk.say_loaded(net, 1);
     }
     talk.finish(net);
 }
@@ -190,8 +196,8 @@ pub(crate) fn a_childs_child_shares_the_broker(net: &mut Network) {
     let great = net.add_child(grandchild);
     let mut talk = Talk::open(net, great);
     for place in [grandchild, child, broker, other] {
-        talk.say(net, 0, 1);
-        talk.say(net, 1, 1);
+        talk.say_loaded(net, 0);
+        talk.say_loaded(net, 1);
         talk.go(net, 1, place);
     }
     talk.finish(net);

@@ -31,6 +31,8 @@ scenarios! {
     synchronous: Synchronous,
     threaded: Threaded,
     processes: Processes,
+    delegated: Delegated,
+    relayed: Relayed,
     => {
         bodies::many_portals_across_two_nodes,
         bodies::a_portal_goes_around_four_nodes,

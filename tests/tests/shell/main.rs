@@ -7,6 +7,8 @@ mod block_on;
 mod nodes;
 
 mod connections;
+mod objects;
+mod parcels;
 mod shutdown;
 mod transactions;
 mod traps;

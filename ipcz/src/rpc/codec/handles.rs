@@ -23,7 +23,7 @@ impl Value for Portal {
     fn from_handle(handle: Handle) -> Option<Self> {
         match handle {
             Handle::Portal(portal) => Some(portal),
-            Handle::Os(_) => None,
+            _ => None,
         }
     }
 }
@@ -33,7 +33,7 @@ impl Value for OsHandle {
     fn from_handle(handle: Handle) -> Option<Self> {
         match handle {
             Handle::Os(handle) => Some(handle),
-            Handle::Portal(_) => None,
+            _ => None,
         }
     }
 }

@@ -23,9 +23,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use ipcz_core::{Message, PeerId, ProtocolViolation};
 
+use super::origin::Origin;
 use super::payload::Contents;
 use super::state::Shared;
-use crate::driver::{Frame, Transport};
+use crate::driver::{Attachment, Frame, Transport};
 use crate::shm::doorbell::Sleep;
 use crate::shm::futex::Watched;
 use crate::sync::lock;
@@ -35,14 +36,14 @@ use inlet::{End, Inlet};
 use outlet::{Outlet, Sent};
 use switch::Switching;
 
-/// A message, and the transport that an introduction carries.
-pub(crate) type Addressed = (Message<Contents>, Option<Box<dyn Transport>>);
+/// A message, and the transport or the memory that it carries.
+pub(crate) type Addressed = (Message<Contents>, Option<Attachment>);
 
 /// What is queued for a peer.
 pub(crate) enum Outgoing {
     Message(Addressed),
-    /// A word between the ends of the link.
-    Word(Frame),
+    /// A word between the ends of the link, or a message that had to wait.
+    Frame(Frame),
     /// The last frame that goes over the transport unannounced, and what carries what follows.
     Switch(Frame, Box<Outlet>),
 }
@@ -53,6 +54,8 @@ pub(crate) struct Link {
     pub(crate) transport: Box<dyn Transport>,
     outbox: Mutex<Outbox>,
     inlet: OnceLock<Inlet>,
+    /// What parcels from there remember.
+    origin: OnceLock<Arc<Origin>>,
     switching: Mutex<Switching>,
     /// Whether the node was told that the transport is closed.
     gone: AtomicBool,
@@ -103,6 +106,7 @@ impl Link {
             transport,
             outbox: Mutex::default(),
             inlet: OnceLock::new(),
+            origin: OnceLock::new(),
             switching: Mutex::default(),
             gone: AtomicBool::new(false),
             broken: AtomicBool::new(false),
@@ -196,8 +200,8 @@ impl Link {
         while kit.outlet.is_none() {
             let Some(next) = kit.messages.pop_front() else { break };
             kit.frames.push_back(match next {
-                Outgoing::Message(message) => frames::into_frame(message),
-                Outgoing::Word(frame) => frame,
+                Outgoing::Message(message) => frames::into_frame(message, Vec::with_capacity(64)),
+                Outgoing::Frame(frame) => frame,
                 Outgoing::Switch(frame, outlet) => {
                     kit.outlet = Some(outlet);
                     frame
@@ -249,6 +253,19 @@ impl Link {
         };
         self.transport.deactivate();
         drop(unsent);
+    }
+
+    /// From now on, parcels that arrive can be traced to this link.
+    pub(super) fn set_origin(self: &Arc<Self>, shared: &Arc<Shared>) {
+        self.origin.get_or_init(|| Arc::new(Origin::new(shared, self)));
+    }
+
+    /// Notes in a parcel where it came from.
+    pub(super) fn stamp(&self, mut message: Incoming) -> Incoming {
+        if let Ok((Message::Parcel { payload, .. }, _)) = &mut message {
+            payload.origin = self.origin.get().cloned();
+        }
+        message
     }
 
     /// Notes that the transport is closed. Gives whether that is news.
@@ -330,7 +347,7 @@ impl Link {
         }
         shared.step(|state| {
             for message in end.batch.drain(..) {
-                state.take_message(self.peer, message);
+                state.take_message(self.peer, self.stamp(message));
             }
             if let Err(ProtocolViolation(_)) = outcome {
                 state.engine.handle_garbage(self.peer);

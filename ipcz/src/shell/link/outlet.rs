@@ -12,7 +12,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::super::payload::Contents;
 use super::bell::Bell;
 use super::{Outgoing, frames};
 use crate::driver::{Attachment, Driver, Frame, Transport};
@@ -50,8 +49,8 @@ pub(super) enum Sent {
 
 /// Why a message was not sent.
 enum Refused {
-    /// Not now. The message is unchanged.
-    Stalled(Outgoing),
+    /// Not now. The frame is unchanged.
+    Stalled(Frame),
     Broken(RingBroken),
 }
 
@@ -73,8 +72,8 @@ impl Outlet {
             let Some(next) = queue.pop_front() else { break };
             match self.send_one(next, transport) {
                 Ok(()) => {}
-                Err(Refused::Stalled(message)) => {
-                    queue.push_front(message);
+                Err(Refused::Stalled(frame)) => {
+                    queue.push_front(Outgoing::Frame(frame));
                     sent = Ok(Sent::Stalled);
                 }
                 Err(Refused::Broken(broken)) => sent = Err(broken),
@@ -95,38 +94,36 @@ impl Outlet {
         }
     }
 
-    fn send_one(&mut self, message: Outgoing, transport: &dyn Transport) -> Result<(), Refused> {
-        let Outgoing::Message(message) = message else {
-            // Words between links are said before there is an outlet.
-            return Ok(());
+    fn send_one(&mut self, next: Outgoing, transport: &dyn Transport) -> Result<(), Refused> {
+        let frame = match next {
+            Outgoing::Message(message) => frames::into_frame(message, std::mem::take(&mut self.head)),
+            Outgoing::Frame(frame) => frame,
+            // A link changes over once.
+            Outgoing::Switch(..) => return Ok(()),
         };
-        if frames::has_attachments(&message) {
-            return self.send_marked(message, transport);
+        if !frame.attachments.is_empty() {
+            return self.send_marked(frame, transport);
         }
-        let mut head = std::mem::take(&mut self.head);
-        head.clear();
-        frames::encode_head(&message, &mut head);
-        let body = frames::body_of(&message.0).map_or(&[][..], Contents::bytes);
-        let written = if head.len() + body.len() <= INLINE_BYTES {
-            self.write(Kind::Inline, &head, &[body])
+        let written = if frame.head.len() + frame.body.len() <= INLINE_BYTES {
+            self.write(Kind::Inline, &frame.head, &frame.body)
         } else {
-            self.write_block(&head, body, transport)
+            self.write_block(&frame.head, &frame.body, transport)
         };
-        self.head = head;
         match written {
-            Ok(()) => Ok(()),
-            Err(WriteError::TooLong) => self.send_marked(message, transport),
-            Err(error) => Err(refused(error, message)),
+            Ok(()) => {
+                self.head = frame.head;
+                self.head.clear();
+                Ok(())
+            }
+            Err(WriteError::TooLong) => self.send_marked(frame, transport),
+            Err(error) => Err(refused(error, frame)),
         }
     }
 
-    fn write(&mut self, kind: Kind, head: &[u8], bodies: &[&[u8]]) -> Result<(), WriteError> {
-        let len = head.len() + bodies.iter().map(|body| body.len()).sum::<usize>();
-        let mut slot = self.writer.reserve(len)?;
+    fn write(&mut self, kind: Kind, head: &[u8], body: &[u8]) -> Result<(), WriteError> {
+        let mut slot = self.writer.reserve(head.len() + body.len())?;
         slot.put(head)?;
-        for body in bodies {
-            slot.put(body)?;
-        }
+        slot.put(body)?;
         slot.commit(Tag { cpu: current_cpu(), ..Tag::of(kind, head.len() as u32) })
     }
 
@@ -140,7 +137,7 @@ impl Outlet {
         let out = self.allocate(body.len(), transport)?;
         out.copy_in(0, body).map_err(|_| WriteError::TooLong)?;
         let block = out.commit(body.len()).map_err(|_| WriteError::TooLong)?;
-        let written = self.write(Kind::Block, head, &[&block.encode()]);
+        let written = self.write(Kind::Block, head, &block.encode());
         if written.is_err() {
             self.arena.cancel(block);
         }
@@ -194,15 +191,10 @@ impl Outlet {
     }
 
     /// Sends a message over the transport. Its place among the others is kept by a marker.
-    fn send_marked(
-        &mut self,
-        message: super::Addressed,
-        transport: &dyn Transport,
-    ) -> Result<(), Refused> {
+    fn send_marked(&mut self, frame: Frame, transport: &dyn Transport) -> Result<(), Refused> {
         if let Err(error) = self.write(Kind::Marker, &[], &[]) {
-            return Err(refused(error, message));
+            return Err(refused(error, frame));
         }
-        let frame = frames::into_frame(message);
         self.transmit(frame, transport);
         Ok(())
     }
@@ -215,9 +207,9 @@ impl Outlet {
     }
 }
 
-fn refused(error: WriteError, message: super::Addressed) -> Refused {
+fn refused(error: WriteError, frame: Frame) -> Refused {
     match error {
         WriteError::Broken(broken) => Refused::Broken(broken),
-        WriteError::Full | WriteError::TooLong => Refused::Stalled(Outgoing::Message(message)),
+        WriteError::Full | WriteError::TooLong => Refused::Stalled(frame),
     }
 }

@@ -59,7 +59,7 @@ impl Link {
             send_budget: budgets.send,
             receive_budget: budgets.receive,
         };
-        self.push(Outgoing::Word(word(LinkMessage::Offer(offer), Some(region))));
+        self.push(Outgoing::Frame(word(LinkMessage::Offer(offer), Some(region))));
         self.flush();
     }
 
@@ -120,7 +120,7 @@ impl Link {
                 self.push(Outgoing::Switch(word(LinkMessage::Accept, None), outlet));
             }
             Err(LinkError::Os(_)) => {
-                self.push(Outgoing::Word(word(LinkMessage::Decline, None)));
+                self.push(Outgoing::Frame(word(LinkMessage::Decline, None)));
             }
             Err(_) => return Err(ProtocolViolation("shared memory that is not what was offered")),
         }

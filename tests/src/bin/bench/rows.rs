@@ -23,7 +23,8 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// Times `work`, which does something `count` times, and notes the nanoseconds for each.
+    /// Times `work`, which does something `count` times, and notes the nanoseconds for each. Gives the
+    /// median.
     pub(crate) fn time(
         &mut self,
         name: &'static str,
@@ -32,7 +33,7 @@ impl Rows {
         anchor: Option<&'static str>,
         count: usize,
         mut work: impl FnMut(usize),
-    ) {
+    ) -> f64 {
         work(count / 10 + 1);
         let mut samples: Vec<_> = (0..REPETITIONS)
             .map(|_| {
@@ -44,6 +45,7 @@ impl Rows {
         samples.sort_unstable_by(f64::total_cmp);
         let (median, p99) = (samples[samples.len() / 2], samples[samples.len() - 1]);
         self.rows.push(Row { name, size, mode, median, p99, unit: "ns", anchor });
+        median
     }
 
     /// Notes a figure that is exact.

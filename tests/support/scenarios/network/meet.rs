@@ -11,7 +11,7 @@ use ipcz::driver::{Driver, Transport};
 use ipcz::{ConnectOptions, Node, Relation};
 
 use super::super::agent::Agent;
-use super::super::order::{Name, Order};
+use super::super::order::{Name, Nature, Order};
 use super::{Configuration, Member, Network, Place};
 
 impl Network {
@@ -28,12 +28,22 @@ impl Network {
                 let node = Node::with_driver(driver.clone(), is_broker).unwrap();
                 Member::Here { agent: Box::new(Agent::of(node)), driver, unix: Some(unix) }
             }
-            Configuration::Processes => {
+            Configuration::Processes | Configuration::Delegated | Configuration::Relayed => {
                 Member::There(Box::new(self.office.run(&self.program).unwrap()))
             }
         };
+        self.add_member(member)
+    }
+
+    fn add_member(&mut self, member: Member) -> Place {
         self.members.push(member);
-        self.members.len() - 1
+        let place = self.members.len() - 1;
+        if self.has_processes() {
+            let delegates = self.configuration == Configuration::Delegated;
+            let relays = self.configuration == Configuration::Relayed;
+            self.tell(place, Order::Be(Nature { delegates, relays }));
+        }
+        place
     }
 
     /// Two transports that are connected, for the nodes at `a` and `b` of this process.
@@ -129,8 +139,7 @@ impl Network {
         let (program, control) = (self.program.clone(), self.office.control());
         self.tell(parent, Order::Spawn { program, control, name: near });
         let remote = self.office.await_report(None).unwrap();
-        self.members.push(Member::There(Box::new(remote)));
-        let place = self.members.len() - 1;
+        let place = self.add_member(Member::There(Box::new(remote)));
         self.tell(place, Order::BeSpawned(far));
         self.learn_name(place);
         self.add_road((parent, near), (place, far));

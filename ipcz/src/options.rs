@@ -1,0 +1,153 @@
+//! How nodes and connections start.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ipcz_core::Relation;
+use ipcz_core::limits::MAX_INITIAL_PORTALS;
+
+use crate::driver::Driver;
+use crate::driver::unix;
+use crate::error::{Error, ErrorKind};
+use crate::{Connection, Node};
+
+/// What a node may do, for nodes that may less than others: usually those of sandboxed processes.
+///
+/// ```
+/// use ipcz::{ConnectOptions, Listener, NodeOptions};
+/// let path = std::env::temp_dir().join(format!("ipcz-options-{}", std::process::id()));
+/// let listener = Listener::bind(&path)?;
+/// // Another process, usually:
+/// let options = ConnectOptions::default().delegate_allocation();
+/// let (node, _there) = NodeOptions::default().without_allocation().connect(&path, &options)?;
+/// let _here = listener.accept()?;
+/// assert_eq!(node.allocate_memory(4096).wait()?.len(), 4096); // the listener's node made it
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct NodeOptions {
+    pub(crate) may_allocate: bool,
+    pub(crate) relays_handles: bool,
+}
+
+impl Default for NodeOptions {
+    /// A node that may do everything.
+    fn default() -> Self {
+        Self { may_allocate: true, relays_handles: false }
+    }
+}
+
+impl NodeOptions {
+    /// A node that may not make shared memory. It needs a delegate that does:
+    /// [`ConnectOptions::delegate_allocation`].
+    #[must_use]
+    pub fn without_allocation(mut self) -> Self {
+        self.may_allocate = false;
+        self
+    }
+
+    /// A node that sends OS handles and shared memory to nobody but its broker, which passes them on
+    /// to whom they are for. They arrive with their parcel, which keeps its place on its route: nothing
+    /// shows but the time that takes. What the nodes that it is connected to send is their choice.
+    ///
+    /// If the node has no broker, a put of handles is refused with
+    /// [`PutErrorKind::NoRelay`](crate::PutErrorKind::NoRelay), unless its peer is on this node.
+    /// Where handles were on their way when a broker was lost, or the broker does not know the other
+    /// node, the parcel's route ends with
+    /// [`DisconnectKind::NotRelayed`](crate::DisconnectKind::NotRelayed). For a broker, this
+    /// changes nothing.
+    #[must_use]
+    pub fn with_relayed_handles(mut self) -> Self {
+        self.relays_handles = true;
+        self
+    }
+
+    /// Makes a node as [`Node::broker`] does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn broker(&self) -> Result<Node, Error> {
+        Node::system(self, true)
+    }
+
+    /// Makes a node as [`Node::with_driver`] does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_driver(&self, driver: Arc<dyn Driver>, is_broker: bool) -> Result<Node, Error> {
+        Node::start(self, driver, None, is_broker)
+    }
+
+    /// Makes a node as [`Node::from_parent_with`] does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_parent(&self, options: &ConnectOptions) -> Result<(Node, Connection), Error> {
+        options.check()?;
+        let node = Node::system(self, false)?;
+        let socket =
+            unix::from_parent().map_err(|error| Error::with(ErrorKind::NoParent, error))?;
+        let transport = node.system_driver()?.transport(socket)?;
+        let connection = node.connect_transport(transport, Relation::Broker, options)?;
+        Ok((node, connection))
+    }
+
+    /// Makes a node as [`Node::connect_with`] does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn connect(
+        &self,
+        path: impl AsRef<Path>,
+        options: &ConnectOptions,
+    ) -> Result<(Node, Connection), Error> {
+        options.check()?;
+        let node = Node::system(self, false)?;
+        let (transport, credentials) = node.system_driver()?.connect(path)?;
+        let connection = node.connect_transport(transport, Relation::Broker, options)?;
+        Ok((node, connection.with_credentials(credentials)))
+    }
+}
+
+/// How a connection starts.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ConnectOptions {
+    /// How many portals each side gets, entangled with the other side's by their number. If the
+    /// two sides ask for different numbers, the surplus portals see their peer closed.
+    pub portals: u32,
+    /// See [`ConnectOptions::delegate_allocation`].
+    pub delegates_allocation: bool,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        Self::portals(1)
+    }
+}
+
+impl ConnectOptions {
+    /// A connection that starts with this many portals.
+    #[must_use]
+    pub fn portals(portals: u32) -> Self {
+        Self { portals, delegates_allocation: false }
+    }
+
+    /// Makes the node at the other end this node's allocation delegate: from now on, it makes the
+    /// shared memory that this node asks for ([`Node::allocate_memory`]), or has its own delegate do
+    /// so. A node has one delegate at most, until it loses the connection; the connection is
+    /// refused with [`ErrorKind::HasDelegate`] if it has one. If the nodes at both ends ask for this,
+    /// the connection ends with [`DisconnectKind::WrongRole`](crate::DisconnectKind::WrongRole).
+    #[must_use]
+    pub fn delegate_allocation(mut self) -> Self {
+        self.delegates_allocation = true;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match self.portals > MAX_INITIAL_PORTALS {
+            true => Err(Error::new(ErrorKind::TooManyPortals)),
+            false => Ok(()),
+        }
+    }
+}
