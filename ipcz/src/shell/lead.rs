@@ -111,9 +111,12 @@ impl Shared {
             return Some(found);
         }
         Parker::with(|parker| {
+            parker.take_notice();
             let mut turn = Turn { shared: self, parker, lead: None };
             loop {
-                if turn.takes_lead() && turn.read_for_a_while(deadline) {
+                if turn.takes_lead() && (turn.read() || turn.stays_awake(deadline)) {
+                    // What the waker was used for before this look, it sees.
+                    parker.take_notice();
                     if let Some(found) = look(None) {
                         return Some(found);
                     }
@@ -121,7 +124,6 @@ impl Shared {
                         continue;
                     }
                 }
-                // What the waker was used for before this look, it sees.
                 parker.take_notice();
                 if let Some(found) = look(Some(parker.waker())) {
                     return Some(found);
@@ -181,11 +183,9 @@ impl Turn<'_> {
         true
     }
 
-    /// Reads what is there, and stays awake for a little while if that has paid. Gives whether anything came.
-    fn read_for_a_while(&mut self, deadline: Option<Instant>) -> bool {
-        if self.read() {
-            return true;
-        }
+    /// Stays awake for a little while, if that has paid. Gives whether there is something to look at.
+    fn stays_awake(&mut self, deadline: Option<Instant>) -> bool {
+        let parker = self.parker;
         let Some(leading) = &mut self.lead else { return false };
         let mine = current_cpu();
         let Some(other) = leading.peer_apart_from(mine) else { return false };
@@ -195,9 +195,9 @@ impl Turn<'_> {
         let begun = Instant::now();
         let mut looked = begun;
         loop {
-            if leading.links.iter().any(|link| link.has_more()) || self.parker.has_notice() {
+            if leading.links.iter().any(|link| link.has_more()) || parker.has_notice() {
                 leading.spinner.hit();
-                return self.read();
+                return true;
             }
             std::hint::spin_loop();
             let now = Instant::now();
