@@ -196,8 +196,9 @@ fn handles_are_relayed_from_within_parcels_and_from_what_objects_become() {
 #[test]
 fn an_object_that_becomes_a_handle_needs_a_broker_like_any_handle() {
     let broker = broker();
-    let (node, near, far, _connections) = related(&broker);
+    let (node, near, far, connections) = related(&broker);
     broker.shut_down(Duration::ZERO);
+    connections[1].wait_ended(Duration::from_secs(20)).unwrap();
     let inner = Parcel::with_handles("no", vec![pipe().0]);
     let inside = near.put(Parcel::with_handles("", vec![inner.into()])).unwrap_err();
     assert_eq!(inside.kind(), PutErrorKind::NoRelay);
@@ -218,8 +219,9 @@ fn an_object_that_becomes_a_handle_needs_a_broker_like_any_handle() {
 #[test]
 fn without_a_broker_handles_are_refused_and_all_else_goes_on() {
     let broker = broker();
-    let (_node, near, far, _connections) = related(&broker);
+    let (_node, near, far, connections) = related(&broker);
     broker.shut_down(Duration::ZERO);
+    connections[1].wait_ended(Duration::from_secs(20)).unwrap();
     let (reader, _writer) = pipe();
     let refused = near.put(Parcel::with_handles("no", vec![reader])).unwrap_err();
     assert_eq!(refused.kind(), PutErrorKind::NoRelay);

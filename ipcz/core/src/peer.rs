@@ -324,11 +324,11 @@ impl<P: Payload> Engine<P> {
         self.peers.get(&peer).filter(|peer| peer.is_connected()).map(|peer| peer.max_payload)
     }
 
-    /// The optional features that this node and a peer both have, as bits. `None` before its hello.
+    /// The optional features that a peer has, as bits. `None` before its hello.
     #[must_use]
     pub fn features_of(&self, peer: PeerId) -> Option<u64> {
         let connected = self.peers.get(&peer).filter(|peer| peer.is_connected())?;
-        Some(connected.features & self.config.features)
+        Some(connected.features)
     }
 
     /// A name for a new link to a connected peer, and its secret.

@@ -49,6 +49,13 @@ pub(crate) struct Work {
     callbacks: bool,
 }
 
+/// A side of a link.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Maker {
+    Here,
+    There,
+}
+
 impl State {
     /// Sorts what the engine asks for. What handles can ask for, such as why a connection ended, is
     /// in place before the lock is released, so that it is never behind what portals show.
@@ -113,19 +120,31 @@ impl State {
 
     /// The link to a peer that has just said hello, if this side is to make memory for it.
     fn link_to_offer(&self, peer: PeerId) -> Option<Arc<Link>> {
-        let makes = self.can_share_with(peer) && self.engine.config().name < self.engine.peer_name(peer)?;
-        self.links.get(&peer).filter(|_| makes).cloned()
+        self.links.get(&peer).filter(|_| self.maker_of(peer) == Some(Maker::Here)).cloned()
     }
 
     /// Whether a peer may offer this node memory.
     pub(super) fn may_be_offered(&self, peer: PeerId) -> bool {
-        let name = self.engine.peer_name(peer);
-        self.can_share_with(peer) && name.is_some_and(|name| name < self.engine.config().name)
+        self.maker_of(peer) == Some(Maker::There)
     }
 
-    fn can_share_with(&self, peer: PeerId) -> bool {
-        let features = self.engine.features_of(peer).unwrap_or_default();
-        features & wire::feature::SHARED_MEMORY != 0
+    /// Which side makes the memory for a link, if it is to have any: of those that can, the one with
+    /// the lesser name.
+    fn maker_of(&self, peer: PeerId) -> Option<Maker> {
+        let (own, theirs) = (self.engine.config().features, self.engine.features_of(peer)?);
+        let can = |features: u64| features & wire::feature::OFFERS_MEMORY != 0;
+        if own & theirs & wire::feature::SHARED_MEMORY == 0 {
+            return None;
+        }
+        match (can(own), can(theirs)) {
+            (false, false) => None,
+            (true, false) => Some(Maker::Here),
+            (false, true) => Some(Maker::There),
+            (true, true) if self.engine.config().name < self.engine.peer_name(peer)? => {
+                Some(Maker::Here)
+            }
+            (true, true) => Some(Maker::There),
+        }
     }
 
     /// Makes the way out to a peer. Its transport is to be activated after the step.

@@ -308,18 +308,13 @@ impl Shared {
             if link.read(self) {
                 continue;
             }
-            if self.is_looked_after() || link.arm(Sleep::Background) {
+            // A leader may sleep that does not know of this link yet. One that does arms it anew.
+            if self.lead.ticking.load(Ordering::SeqCst) || link.arm(Sleep::Background) {
                 return;
             }
         }
         // Others have their turn first.
         self.read_soon();
-    }
-
-    /// Whether somebody will look at the links without being rung: a leader, who arms them before it sleeps and
-    /// when it leaves, or the background thread at its next tick.
-    fn is_looked_after(&self) -> bool {
-        self.lead.ticking.load(Ordering::SeqCst) || lock(&self.lead.seat).taken
     }
 
     /// What the background thread does for links before it sleeps. Gives how long it may.

@@ -21,6 +21,7 @@ use crate::driver::unix::UnixDriver;
 use crate::driver::{Driver, Transport};
 use crate::shm::Region;
 use crate::sync::lock;
+use crate::wire;
 
 /// What all handles of a node share. The pump and the transports hold it too.
 pub(crate) struct Shared {
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     pub(super) lead: Lead,
     /// Whether waiting threads may stay awake for a little while.
     pub(super) spins: bool,
+    /// Whether this node can make memory for links, and send it directly.
+    pub(super) offers_memory: bool,
     /// Signalled when the last link is gone.
     idle: Condvar,
 }
@@ -101,6 +104,7 @@ impl Shared {
         driver: Arc<dyn Driver>,
         system: Option<Arc<UnixDriver>>,
         config: Config,
+        spins: bool,
     ) -> io::Result<Arc<Self>> {
         let notices = Notices::default();
         let lead = Lead::new(notices.others());
@@ -125,7 +129,8 @@ impl Shared {
             }),
             callbacks: Callbacks::default(),
             lead,
-            spins: true,
+            spins,
+            offers_memory: config.features & wire::feature::OFFERS_MEMORY != 0,
             idle: Condvar::new(),
         });
         shared.start_pump()?;

@@ -70,6 +70,8 @@ pub(crate) use link::{LinkMessage, Offer};
 pub(crate) mod feature {
     /// Links may be carried by shared memory.
     pub(crate) const SHARED_MEMORY: u64 = 1;
+    /// The sender can make that memory, and send it directly.
+    pub(crate) const OFFERS_MEMORY: u64 = 2;
 }
 
 /// What stands in one place of a parcel's list of handles.

@@ -34,6 +34,8 @@ pub(crate) struct Outlet {
     pub(super) received: ReceiveArena<Memory>,
     pub(super) bell: Bell,
     pub(super) driver: Arc<dyn Driver>,
+    /// Whether this node can make memory, and send it directly. If not, the first arena is all there is.
+    pub(super) grows: bool,
     /// The last message's head: memory for the next one's.
     pub(super) head: Vec<u8>,
     /// The peer is to be asked for blocks, and was not for lack of room in the ring.
@@ -175,6 +177,9 @@ impl Outlet {
     /// Adds a region to the arena.
     fn grow(&mut self, num_bytes: usize, transport: &dyn Transport) -> Result<(), WriteError> {
         // Without memory for a region, the message goes over the transport.
+        if !self.grows {
+            return Err(WriteError::TooLong);
+        }
         let region = self.driver.allocate_region(num_bytes).map_err(|_| WriteError::TooLong)?;
         let memory = Arc::new(region.map().map_err(|_| WriteError::TooLong)?);
         // Before the arena has it: nothing is left half done if the ring is full.

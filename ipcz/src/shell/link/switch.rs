@@ -139,6 +139,7 @@ impl Link {
             received: receive_arena,
             bell: Bell::new(doorbell),
             driver: Arc::clone(&shared.driver),
+            grows: shared.offers_memory,
             head: Vec::new(),
             wants: false,
         })
