@@ -106,6 +106,7 @@ impl Shared {
         config: Config,
         spins: bool,
     ) -> io::Result<Arc<Self>> {
+        let offers_memory = config.features & wire::feature::OFFERS_MEMORY != 0;
         let notices = Notices::default();
         let lead = Lead::new(notices.others());
         let shared = Arc::new(Self {
@@ -130,7 +131,7 @@ impl Shared {
             callbacks: Callbacks::default(),
             lead,
             spins,
-            offers_memory: config.features & wire::feature::OFFERS_MEMORY != 0,
+            offers_memory,
             idle: Condvar::new(),
         });
         shared.start_pump()?;
