@@ -17,6 +17,10 @@ tour *arguments:
 sim seeds="0..100000" *arguments:
     cargo run --release --package ipcz-tests --bin sim -- --seeds {{ seeds }} {{ arguments }}
 
+# What it costs: rows, and what they are compared to.
+bench *arguments:
+    cargo run --release --package ipcz-tests --bin bench -- {{ arguments }}
+
 # The documentation, opened.
 docs:
     cargo doc --workspace --no-deps --open

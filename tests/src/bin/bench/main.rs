@@ -1,49 +1,61 @@
-//! Figures of the engine and of local portals: time and memory for each operation.
+//! What ipcz costs, beside what the machine itself costs: see `docs/performance.md`.
 //!
-//! `bench [--json] [--only GROUP]` prints a row a figure. Times are medians over several
-//! repetitions; a row with an anchor has its ratio to that row's median of the same run.
+//! The processes that take part are this program again: `bench worker` is the other side of most
+//! rows, `bench stranger` one that has nothing to do with anything but a CPU.
 
-mod local;
-mod memory;
+mod anchors;
+mod bench;
+#[path = "../../../support/block_on.rs"]
+mod block_on;
+mod contest;
+mod counting;
+mod groups;
+mod meter;
+mod options;
+mod order;
+mod peer;
+mod placement;
 mod rows;
-mod scale;
+mod stranger;
+mod table;
+mod watchdog;
+mod worker;
 
 use std::process::ExitCode;
 
-use rows::Rows;
-
-type Group = (&'static str, fn(&mut Rows));
-
-const GROUPS: &[Group] =
-    &[("local", local::measure), ("memory", memory::measure), ("scale", scale::measure)];
-
-const USAGE: &str = "usage: bench [--json] [--only GROUP]; groups: local, memory, scale";
+use bench::Bench;
+use groups::GROUPS;
+use options::Options;
 
 fn main() -> ExitCode {
-    let mut json = false;
-    let mut only = None;
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--json" => json = true,
-            "--only" => only = arguments.next(),
-            _ => {
-                eprintln!("bench: {argument}?\n{USAGE}");
-                return ExitCode::from(2);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        Some(worker::ROLE) => worker::run(&arguments[1..]),
+        Some(stranger::ROLE) => stranger::run(&arguments[1..]),
+        _ => match Options::parse(&arguments) {
+            Ok(options) => measure(&options),
+            Err(why) => {
+                eprintln!("bench: {why}\n{}", options::usage());
+                ExitCode::from(2)
+            }
+        },
+    }
+}
+
+fn measure(options: &Options) -> ExitCode {
+    let bench = Bench::new(options);
+    if !options.json {
+        println!("{}\n{}", bench.plan, table::HEAD);
+    }
+    for (name, group) in GROUPS {
+        if options.only.as_deref().is_none_or(|only| only == *name) {
+            for row in group(&bench) {
+                match options.json {
+                    true => println!("{}", row.json()),
+                    false => println!("{}", table::line(&row)),
+                }
             }
         }
     }
-    let chosen = |name: &str| only.as_deref().is_none_or(|only| only == name);
-    if !GROUPS.iter().any(|(name, _)| chosen(name)) {
-        eprintln!("bench: no such group\n{USAGE}");
-        return ExitCode::from(2);
-    }
-    let mut rows = Rows::default();
-    for (name, measure) in GROUPS {
-        if chosen(name) {
-            measure(&mut rows);
-        }
-    }
-    rows.print(json);
     ExitCode::SUCCESS
 }

@@ -1,86 +1,120 @@
 //! The rows of the report.
 
-use std::time::{Duration, Instant};
+use serde::Serialize;
 
-/// How often each figure is taken.
-const REPETITIONS: usize = 9;
+/// What a figure counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) enum Unit {
+    #[serde(rename = "ns")]
+    Nanoseconds,
+    #[serde(rename = "ops/s")]
+    Operations,
+    #[serde(rename = "B/s")]
+    BytesPerSecond,
+    #[serde(rename = "B")]
+    Bytes,
+    #[serde(rename = "loads")]
+    Loads,
+}
 
-/// One figure.
-struct Row {
+impl Unit {
+    /// Whether more is better.
+    pub(crate) fn is_rate(self) -> bool {
+        matches!(self, Self::Operations | Self::BytesPerSecond)
+    }
+}
+
+/// What a row is about.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Label {
+    pub(crate) name: &'static str,
+    pub(crate) size: usize,
+    pub(crate) mode: &'static str,
+    pub(crate) unit: Unit,
+    pub(crate) anchor: Option<&'static str>,
+}
+
+impl Label {
+    /// A latency, with nothing to compare it to.
+    pub(crate) fn time(name: &'static str, size: usize, mode: &'static str) -> Self {
+        Self { name, size, mode, unit: Unit::Nanoseconds, anchor: None }
+    }
+
+    /// So many a second.
+    pub(crate) fn rate(name: &'static str, size: usize, mode: &'static str) -> Self {
+        Self { name, size, mode, unit: Unit::Operations, anchor: None }
+    }
+
+    pub(crate) fn unit(mut self, unit: Unit) -> Self {
+        self.unit = unit;
+        self
+    }
+
+    /// Compared to the row of this name, of the same group, whose mode and size are nearest.
+    pub(crate) fn against(mut self, anchor: &'static str) -> Self {
+        self.anchor = Some(anchor);
+        self
+    }
+}
+
+/// A figure.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) label: Label,
+    pub(crate) median: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+    pub(crate) p99: f64,
+    pub(crate) ratio: Option<f64>,
+}
+
+/// What others read.
+#[derive(Serialize)]
+struct Json {
     name: &'static str,
     size: usize,
     mode: &'static str,
     median: f64,
     p99: f64,
-    unit: &'static str,
+    unit: Unit,
     anchor: Option<&'static str>,
+    ratio: Option<f64>,
 }
 
-/// All figures of a run.
-#[derive(Default)]
-pub(crate) struct Rows {
-    rows: Vec<Row>,
-}
-
-impl Rows {
-    /// Times `work`, which does something `count` times, and notes the nanoseconds for each. Gives the
-    /// median.
-    pub(crate) fn time(
-        &mut self,
-        name: &'static str,
-        size: usize,
-        mode: &'static str,
-        anchor: Option<&'static str>,
-        count: usize,
-        mut work: impl FnMut(usize),
-    ) -> f64 {
-        work(count / 10 + 1);
-        let mut samples: Vec<_> = (0..REPETITIONS)
-            .map(|_| {
-                let start = Instant::now();
-                work(count);
-                nanoseconds(start.elapsed()) / count as f64
-            })
-            .collect();
-        samples.sort_unstable_by(f64::total_cmp);
-        let (median, p99) = (samples[samples.len() / 2], samples[samples.len() - 1]);
-        self.rows.push(Row { name, size, mode, median, p99, unit: "ns", anchor });
-        median
+impl Row {
+    /// A figure that was taken once.
+    pub(crate) fn exact(label: Label, value: f64) -> Self {
+        Self { label, median: value, low: value, high: value, p99: value, ratio: None }
     }
 
-    /// Notes a figure that is exact.
-    pub(crate) fn note(&mut self, name: &'static str, size: usize, value: f64, unit: &'static str) {
-        self.rows.push(Row { name, size, mode: "", median: value, p99: value, unit, anchor: None });
-    }
-
-    fn ratio(&self, row: &Row) -> Option<f64> {
-        let anchor = self.rows.iter().find(|other| Some(other.name) == row.anchor)?;
-        Some(row.median / anchor.median)
-    }
-
-    pub(crate) fn print(&self, json: bool) {
-        for row in &self.rows {
-            let ratio = self.ratio(row);
-            let Row { name, size, mode, median, p99, unit, anchor } = row;
-            if json {
-                let anchor = anchor.map_or("null".to_owned(), |anchor| format!("\"{anchor}\""));
-                let ratio = ratio.map_or("null".to_owned(), |ratio| format!("{ratio:.3}"));
-                println!(
-                    "{{\"name\":\"{name}\",\"size\":{size},\"mode\":\"{mode}\",\
-                     \"median\":{median:.2},\"p99\":{p99:.2},\"unit\":\"{unit}\",\
-                     \"anchor\":{anchor},\"ratio\":{ratio}}}"
-                );
-            } else {
-                let ratio = match (anchor, ratio) {
-                    (Some(anchor), Some(ratio)) => format!("{ratio:.2} x {anchor}"),
-                    _ => String::new(),
-                };
-                println!("{name:<16} {size:>9} {mode:<10} {median:>12.1} {unit:<4} {ratio}");
-            }
-        }
+    /// One line.
+    pub(crate) fn json(&self) -> String {
+        let Label { name, size, mode, unit, anchor } = self.label;
+        let round = |value: f64| (value * 1000.0).round() / 1000.0;
+        let (median, p99) = (round(self.median), round(self.p99));
+        // Small ones keep their digits: some rows are a thousandth of what they are compared to.
+        let ratio = self.ratio.map(|ratio| (ratio * 1e6).round() / 1e6);
+        let json = Json { name, size, mode, median, p99, unit, anchor, ratio };
+        serde_json::to_string(&json).expect("numbers and names")
     }
 }
 
-fn nanoseconds(time: Duration) -> f64 {
-    time.as_nanos() as f64
+/// Fills in the ratios of a group's rows.
+pub(crate) fn compare(rows: &mut [Row]) {
+    let known = rows.to_vec();
+    for (index, row) in rows.iter_mut().enumerate() {
+        let Some(name) = row.label.anchor else { continue };
+        let nearness = |other: &Label| {
+            (
+                other.mode == row.label.mode,
+                other.size == row.label.size,
+                other.unit == row.label.unit,
+            )
+        };
+        // Of equally near ones the first; a row is no anchor of its own.
+        let others = known.iter().enumerate().rev().filter(|(other, _)| *other != index);
+        let named = others.map(|(_, other)| other).filter(|other| other.label.name == name);
+        let anchor = named.max_by_key(|other| nearness(&other.label));
+        row.ratio = anchor.map(|anchor| row.median / anchor.median);
+    }
 }
