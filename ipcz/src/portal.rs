@@ -363,7 +363,8 @@ impl Portal {
     pub(crate) fn arm(&self, watcher: &Arc<dyn Watcher>) -> bool {
         let notice = Notice::Watch(Arc::clone(watcher));
         let id = self.id();
-        let armed = self.shared().step(|state| state.set_trap(id, wait_conditions(), notice)).is_ok();
+        let armed =
+            self.shared().step(|state| state.set_trap(id, wait_conditions(), notice)).is_ok();
         self.shared().wait_in_background();
         armed
     }

@@ -8,7 +8,7 @@ mod nodes;
 
 use std::io::{Read, Write};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ipcz::driver::Driver;
 use ipcz::driver::inproc::InProcDriver;
@@ -115,6 +115,15 @@ fn related(broker: &Node) -> (Node, Portal, Portal, Vec<Connection>) {
         panic!("it was put")
     };
     assert_eq!(near.route(), Route::Remote(b.name()));
+    // The links that the route had by way of the broker have ended, too.
+    for node in [&a, &b] {
+        let links = || node.topology().peers.iter().map(|peer| peer.links).collect::<Vec<_>>();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while links() != [1, 1] {
+            assert!(Instant::now() < deadline, "{:?}", links());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
     (a, near, far, vec![to_a, a_up, to_b, b_up])
 }
 

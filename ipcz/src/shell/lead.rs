@@ -136,6 +136,15 @@ impl Shared {
     }
 }
 
+/// Has all peers ring `sleep`. Gives whether there was nothing to read on any of the links.
+fn arm_all(links: &[Arc<Link>], sleep: Sleep) -> bool {
+    let mut quiet = true;
+    for link in links {
+        quiet &= link.arm(sleep);
+    }
+    quiet
+}
+
 /// One thread's wait.
 struct Turn<'a> {
     shared: &'a Arc<Shared>,
@@ -152,8 +161,8 @@ struct Leading {
 impl Leading {
     /// The CPU of a peer that may run while this thread does.
     fn peer_apart_from(&self, mine: u16) -> Option<u16> {
-        let cpus = self.links.iter().map(|link| link.sender_cpu());
-        cpus.filter(|&cpu| cpu != mine && cpu != NO_CPU).next()
+        let mut cpus = self.links.iter().map(|link| link.sender_cpu());
+        cpus.find(|&cpu| cpu != mine && cpu != NO_CPU)
     }
 }
 
@@ -218,18 +227,20 @@ impl Turn<'_> {
 
     /// Reads a batch of each link. Gives whether there was any.
     fn read(&self) -> bool {
-        let links = self.lead.iter().flat_map(|leading| leading.links.iter());
-        links.fold(false, |any, link| link.read(self.shared) || any)
+        let mut any = false;
+        for link in self.lead.iter().flat_map(|leading| leading.links.iter()) {
+            any |= link.read(self.shared);
+        }
+        any
     }
 
     /// Sleeps until something may be there, or until `deadline`. Gives whether that has passed.
     fn sleep(&mut self, deadline: Option<Instant>) -> bool {
         let Some(leading) = &self.lead else { return self.parker.park(deadline) };
         let (near, far) = leading.links.split_at(leading.links.len().min(futex::MAX_WORDS - 1));
-        let near_quiet = near.iter().fold(true, |quiet, link| link.arm(Sleep::Waiter) && quiet);
-        let far_quiet = far.iter().fold(true, |quiet, link| link.arm(Sleep::Background) && quiet);
-        let quiet = near_quiet && far_quiet;
-        let over = quiet && self.parker.park_on(near.iter().filter_map(|link| link.flag()), deadline);
+        let quiet = arm_all(near, Sleep::Waiter) & arm_all(far, Sleep::Background);
+        let over =
+            quiet && self.parker.park_on(near.iter().filter_map(|link| link.flag()), deadline);
         near.iter().for_each(|link| link.disarm());
         over
     }
@@ -282,8 +293,7 @@ impl Shared {
             self.wake_pump();
             return;
         }
-        let quiet = links.iter().fold(true, |quiet, link| link.arm(Sleep::Background) && quiet);
-        if !quiet {
+        if !arm_all(links, Sleep::Background) {
             self.read_soon();
         }
     }

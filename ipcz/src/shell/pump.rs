@@ -142,8 +142,8 @@ impl LinkHandler {
                 Some(word) => {
                     self.take_messages(&mut messages);
                     let attachments = std::mem::take(&mut frame.attachments);
-                    let taken = word
-                        .and_then(|word| self.link.take_word(&self.shared, word, attachments));
+                    let taken =
+                        word.and_then(|word| self.link.take_word(&self.shared, word, attachments));
                     if taken.is_err() {
                         return self.shared.step(|state| state.engine.handle_garbage(self.peer()));
                     }

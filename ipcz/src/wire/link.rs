@@ -98,7 +98,8 @@ mod tests {
 
     #[test]
     fn messages_survive_the_journey() {
-        let offer = Offer { ring_bytes: 1, arena_bytes: 2, send_budget: 3, receive_budget: 1 << 40 };
+        let offer =
+            Offer { ring_bytes: 1, arena_bytes: 2, send_budget: 3, receive_budget: 1 << 40 };
         for message in [
             LinkMessage::Offer(offer),
             LinkMessage::Accept,

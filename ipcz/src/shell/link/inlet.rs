@@ -312,7 +312,8 @@ impl End {
             return Err(ProtocolViolation("a region beyond what was agreed on"));
         }
         // Without room to map it, this node cannot read what it is sent.
-        let memory = region.map().map_err(|_| ProtocolViolation("a region that cannot be mapped"))?;
+        let memory =
+            region.map().map_err(|_| ProtocolViolation("a region that cannot be mapped"))?;
         let span = Span { len: memory.len(), memory: Arc::new(memory), base: 0 };
         self.received.add_region(index, span).map_err(violation)
     }

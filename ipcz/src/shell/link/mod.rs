@@ -319,7 +319,9 @@ impl Link {
         while let Some(mut end) = inlet.begin() {
             let read = catch_unwind(AssertUnwindSafe(|| self.read_batch(shared, inlet, &mut end)));
             let Ok(read) = read else {
-                super::pump::guarded(|| shared.step(|state| state.engine.handle_garbage(self.peer)));
+                super::pump::guarded(|| {
+                    shared.step(|state| state.engine.handle_garbage(self.peer))
+                });
                 self.close_now();
                 return any;
             };

@@ -98,7 +98,9 @@ impl Outlet {
 
     fn send_one(&mut self, next: Outgoing, transport: &dyn Transport) -> Result<(), Refused> {
         let frame = match next {
-            Outgoing::Message(message) => frames::into_frame(message, std::mem::take(&mut self.head)),
+            Outgoing::Message(message) => {
+                frames::into_frame(message, std::mem::take(&mut self.head))
+            }
             Outgoing::Frame(frame) => frame,
             // A link changes over once.
             Outgoing::Switch(..) => return Ok(()),
@@ -190,7 +192,8 @@ impl Outlet {
         slot.put(&index.to_le_bytes())?;
         slot.commit(Tag::of(Kind::AddRegion, 4))?;
         let head = LinkMessage::Region(index).encode();
-        let frame = Frame { head, attachments: vec![Attachment::Region(region)], ..Frame::default() };
+        let frame =
+            Frame { head, attachments: vec![Attachment::Region(region)], ..Frame::default() };
         self.transmit(frame, transport);
         Ok(())
     }

@@ -20,10 +20,10 @@ use super::outlet::Outlet;
 use super::{Link, Outgoing};
 use crate::driver::{Attachment, Frame};
 use crate::shell::state::Shared;
-use crate::shm::doorbell::Sleep;
-use crate::shm::link::{Budgets, Ends, LinkError};
-use crate::shm::layout::Layout;
 use crate::shm::Region;
+use crate::shm::doorbell::Sleep;
+use crate::shm::layout::Layout;
+use crate::shm::link::{Budgets, Ends, LinkError};
 use crate::sync::lock;
 use crate::wire::{self, LinkMessage, Offer};
 
