@@ -2,11 +2,11 @@
 //!
 //! | type | message | fields |
 //! | --- | --- | --- |
-//! | `30` | offer | ring bytes `u32`, arena bytes `u32`, budget of the sender's arena `u64`, of the receiver's `u64`; one attachment, the region |
-//! | `31` | accept | |
-//! | `32` | switch | |
-//! | `33` | decline | |
-//! | `34` | region | index `u32`; one attachment, the region |
+//! | `40` | offer | ring bytes `u32`, arena bytes `u32`, budget of the sender's arena `u64`, of the receiver's `u64`; one attachment, the region |
+//! | `41` | accept | |
+//! | `42` | switch | |
+//! | `43` | decline | |
+//! | `44` | region | index `u32`; one attachment, the region |
 
 use ipcz_core::ProtocolViolation;
 
@@ -36,11 +36,11 @@ pub(crate) struct Offer {
     pub(crate) receive_budget: u64,
 }
 
-const OFFER: u8 = 0x30;
-const ACCEPT: u8 = 0x31;
-const SWITCH: u8 = 0x32;
-const DECLINE: u8 = 0x33;
-const REGION: u8 = 0x34;
+const OFFER: u8 = 0x40;
+const ACCEPT: u8 = 0x41;
+const SWITCH: u8 = 0x42;
+const DECLINE: u8 = 0x43;
+const REGION: u8 = 0x44;
 
 impl LinkMessage {
     pub(crate) fn encode(self) -> Vec<u8> {
