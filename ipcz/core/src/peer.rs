@@ -337,7 +337,7 @@ impl<P: Payload> Engine<P> {
         let own_name = self.config.name;
         let peer = self.peers.get_mut(&id).expect("links lead to connected peers");
         let half = if peer.name.is_some_and(|name| own_name > name) { UPPER_HALF } else { 0 };
-        let link = LinkId(half | peer.next_link);
+        let link = LinkId(half + peer.next_link);
         peer.next_link += 1;
         (link, secret)
     }

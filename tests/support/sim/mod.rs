@@ -14,6 +14,8 @@
 //! | `act` | what applications do with portals |
 //! | `objects` | parcels that are made ready before they leave |
 //! | `trouble` | what happens to nodes and connections |
+//! | `text`, `trace` | what happened, as text that can be read back |
+//! | `profile` | what a run is like |
 //! | `schedule` | which of it happens next |
 //! | `check` | what must hold |
 //! | `dot` | routes as a graph |
@@ -34,19 +36,24 @@ mod hostile;
 mod memory;
 mod model;
 mod objects;
+pub mod profile;
 mod rng;
 pub mod run;
 pub mod schedule;
 pub mod script;
 pub mod step;
+mod text;
+pub mod trace;
 mod trouble;
 pub mod world;
 
 pub use conn::{ConnId, Side};
 pub use model::{Ep, Handle, Load, Tag};
 pub use objects::Verdict;
+pub use profile::{Profile, Wanted};
 pub use rng::Rng;
 pub use run::{Outcome, run_seed};
-pub use schedule::{Profile, Scheduler};
+pub use schedule::Scheduler;
 pub use step::Step;
+pub use trace::{Start, Trace};
 pub use world::{Violation, World};
