@@ -227,6 +227,9 @@ impl Portal {
     /// Waits for the next parcel, with this thread, for as long as it takes. Several threads and
     /// tasks may wait at once; each parcel goes to one.
     ///
+    /// While it waits, the thread may do the node's reading: what arrives for others goes to them
+    /// from here, and their wakers are used here. Callbacks of traps are not run here.
+    ///
     /// Must not be called in a trap's callback or in a waker: on the node's background thread, which
     /// would deliver the parcel, it never ends.
     ///
