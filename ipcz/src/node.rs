@@ -81,13 +81,13 @@ impl Node {
             name: NodeName(u128::from_le_bytes(random()?)),
             is_broker,
             key: random()?,
-            features: 0,
+            features: options.features(&*driver),
             max_payload: wire::MAX_PAYLOAD as u64,
             takes_referrals: true,
             may_allocate: options.may_allocate,
             relays_handles: options.relays_handles,
         };
-        let shared = Shared::new(driver, system, config)?;
+        let shared = Shared::new(driver, system, config, options.spins)?;
         Ok(Self { guard: Arc::new(Guard(shared)) })
     }
 

@@ -91,6 +91,7 @@ pub(crate) struct Peer {
     pub(crate) is_broker: bool,
     pub(crate) kind: PeerKind,
     pub(crate) max_payload: u64,
+    pub(crate) features: u64,
     /// It inherits this node's broker, which has not said that it knows it: nobody can be introduced
     /// to it yet.
     pub(crate) awaits_broker: bool,
@@ -118,6 +119,7 @@ impl Peer {
             is_broker: false,
             kind: PeerKind::Other,
             max_payload: 0,
+            features: 0,
             awaits_broker: false,
             referred_by: None,
             offer: None,
@@ -320,6 +322,13 @@ impl<P: Payload> Engine<P> {
     #[must_use]
     pub fn max_payload_of(&self, peer: PeerId) -> Option<u64> {
         self.peers.get(&peer).filter(|peer| peer.is_connected()).map(|peer| peer.max_payload)
+    }
+
+    /// The optional features that a peer has, as bits. `None` before its hello.
+    #[must_use]
+    pub fn features_of(&self, peer: PeerId) -> Option<u64> {
+        let connected = self.peers.get(&peer).filter(|peer| peer.is_connected())?;
+        Some(connected.features)
     }
 
     /// A name for a new link to a connected peer, and its secret.
