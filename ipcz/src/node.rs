@@ -81,13 +81,13 @@ impl Node {
             name: NodeName(u128::from_le_bytes(random()?)),
             is_broker,
             key: random()?,
-            features: 0,
+            features: options.features(&*driver),
             max_payload: wire::MAX_PAYLOAD as u64,
             takes_referrals: true,
             may_allocate: options.may_allocate,
             relays_handles: options.relays_handles,
         };
-        let shared = Shared::new(driver, system, config)?;
+        let shared = Shared::new(driver, system, config, options.spins)?;
         Ok(Self { guard: Arc::new(Guard(shared)) })
     }
 
@@ -269,6 +269,49 @@ impl Node {
         options: &ConnectOptions,
     ) -> Result<Connection, Error> {
         self.check_broker()?;
+        options.check()?;
+        let (transport, credentials) = self.system_driver()?.connect(path)?;
+        let connection = self.connect_transport(transport, Relation::Broker, options)?;
+        Ok(connection.with_credentials(credentials))
+    }
+
+    /// Connects this node, which has lost its broker, to the one that listens at `path`: another, or
+    /// the same once more. It may also be any node that shares its own, as for [`Node::connect`].
+    ///
+    /// What was linked directly went on without a broker and still does; from now on the node is
+    /// introduced to those whom the new broker knows. A broker that has yet to notice that the old
+    /// connection is over refuses the new one, which ends with
+    /// [`DisconnectKind::AlreadyConnected`](crate::DisconnectKind::AlreadyConnected): try again.
+    ///
+    /// ```
+    /// use ipcz::{ConnectOptions, Listener, Node};
+    /// use std::time::Duration;
+    /// # let path = std::env::temp_dir().join(format!("ipcz-again-{}", std::process::id()));
+    /// let listener = Listener::bind(&path)?;
+    /// let (node, first) = Node::connect(&path)?;
+    /// let there = listener.accept()?;
+    /// there.disconnect();
+    /// first.wait_ended(Duration::MAX);
+    ///
+    /// let again = node.reconnect(&path, &ConnectOptions::default())?;
+    /// let there = listener.accept()?;
+    /// there.take_portal(0)?.put("welcome back")?;
+    /// assert_eq!(again.take_portal(0)?.recv_blocking()?.bytes(), b"welcome back");
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::HasBroker`] if this node is a broker, or still has or expects one;
+    /// [`ErrorKind::TooManyPortals`], [`ErrorKind::HasDelegate`], [`ErrorKind::ShutDown`], and
+    /// [`ErrorKind::Os`] as [`Node::connect`].
+    pub fn reconnect(
+        &self,
+        path: impl AsRef<Path>,
+        options: &ConnectOptions,
+    ) -> Result<Connection, Error> {
+        if self.is_broker() {
+            return Err(Error::new(ErrorKind::HasBroker));
+        }
         options.check()?;
         let (transport, credentials) = self.system_driver()?.connect(path)?;
         let connection = self.connect_transport(transport, Relation::Broker, options)?;

@@ -27,6 +27,10 @@ use crate::sync::lock;
 /// cut, and both its ends say
 /// [`DisconnectKind::Unsendable`](crate::DisconnectKind::Unsendable).
 ///
+/// What a serializer puts into its parcel is known only then. Handles that need a broker's relay, where there
+/// is none, therefore show after the put, as a route that is cut
+/// ([`DisconnectKind::NotRelayed`](crate::DisconnectKind::NotRelayed)).
+///
 /// An object that nobody takes is dropped, under no lock. A node that is shut down while a serializer
 /// runs does not wait for it: that parcel is lost.
 ///

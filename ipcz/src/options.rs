@@ -9,6 +9,7 @@ use ipcz_core::limits::MAX_INITIAL_PORTALS;
 use crate::driver::Driver;
 use crate::driver::unix;
 use crate::error::{Error, ErrorKind};
+use crate::wire::feature;
 use crate::{Connection, Node};
 
 /// What a node may do, for nodes that may less than others: usually those of sandboxed processes.
@@ -28,12 +29,14 @@ use crate::{Connection, Node};
 pub struct NodeOptions {
     pub(crate) may_allocate: bool,
     pub(crate) relays_handles: bool,
+    pub(crate) shares_memory: bool,
+    pub(crate) spins: bool,
 }
 
 impl Default for NodeOptions {
     /// A node that may do everything.
     fn default() -> Self {
-        Self { may_allocate: true, relays_handles: false }
+        Self { may_allocate: true, relays_handles: false, shares_memory: true, spins: true }
     }
 }
 
@@ -60,6 +63,35 @@ impl NodeOptions {
     pub fn with_relayed_handles(mut self) -> Self {
         self.relays_handles = true;
         self
+    }
+
+    /// A node whose links stay on their transports: it neither makes nor takes memory that it would
+    /// share with its peers. Slower; for systems that forbid it, and to find out what it brings.
+    #[must_use]
+    pub fn without_shared_links(mut self) -> Self {
+        self.shares_memory = false;
+        self
+    }
+
+    /// A node whose waiting threads sleep at once. Otherwise they stay awake for some 50 microseconds, where that has
+    /// paid before, and only while the peer runs on another processor: being woken there takes as
+    /// long.
+    #[must_use]
+    pub fn without_spinning(mut self) -> Self {
+        self.spins = false;
+        self
+    }
+
+    /// What the node's hellos say of it.
+    pub(crate) fn features(&self, driver: &dyn Driver) -> u64 {
+        // What arrives through memory is read by whoever waits, or by the pump's thread.
+        if !self.shares_memory || driver.pump().is_none() {
+            return 0;
+        }
+        match self.may_allocate && !self.relays_handles {
+            true => feature::SHARED_MEMORY | feature::OFFERS_MEMORY,
+            false => feature::SHARED_MEMORY,
+        }
     }
 
     /// Makes a node as [`Node::broker`] does.

@@ -15,7 +15,7 @@ use ipcz_core::{GetRefused, PortalId, PutRefused, TrapRefused};
 use crate::error::{Disconnect, PutError, PutErrorKind, TryRecvError};
 use crate::parcel::Apart;
 use crate::recv::{Recv, wait_conditions};
-use crate::shell::{Contents, Guard, Notice, Parker, Shared, Watcher};
+use crate::shell::{Contents, Guard, Notice, Shared, Watcher};
 use crate::transaction::{GetTransaction, PutTransaction};
 use crate::trap::{Conditions, GONE, Satisfied, Status, TrapEvent};
 use crate::{Node, Parcel, Route, wire};
@@ -227,6 +227,9 @@ impl Portal {
     /// Waits for the next parcel, with this thread, for as long as it takes. Several threads and
     /// tasks may wait at once; each parcel goes to one.
     ///
+    /// While it waits, the thread may do the node's reading: what arrives for others goes to them
+    /// from here, and their wakers are used here. Callbacks of traps are not run here.
+    ///
     /// Must not be called in a trap's callback or in a waker: on the node's background thread, which
     /// would deliver the parcel, it never ends.
     ///
@@ -252,37 +255,31 @@ impl Portal {
     }
 
     fn recv_until(&self, deadline: Option<Instant>) -> Result<Parcel, TryRecvError> {
-        Parker::with(|parker| {
-            let mut armed = None;
-            loop {
-                let notice = || Notice::Wake(parker.waker().clone());
-                let taken = self.shared().step(|state| {
-                    let taken = state.engine.get(self.id());
-                    match taken {
-                        Err(GetRefused::Empty) => {
-                            let set = armed.is_some_and(|trap| state.notices.contains(trap));
-                            if !set {
-                                armed = state.set_trap(self.id(), wait_conditions(), notice()).ok();
-                            }
+        let mut armed = None;
+        let taken = self.shared().wait(deadline, |waker| {
+            let taken = self.shared().step(|state| {
+                let taken = state.engine.get(self.id());
+                match (&taken, waker) {
+                    (Err(GetRefused::Empty), None) => {}
+                    (Err(GetRefused::Empty), Some(waker)) => {
+                        if !armed.is_some_and(|trap| state.notices.contains(trap)) {
+                            let notice = Notice::Thread(waker.clone());
+                            armed = state.set_trap(self.id(), wait_conditions(), notice).ok();
                         }
-                        _ => drop(armed.take().and_then(|trap| state.disarm(self.id(), trap))),
                     }
-                    taken
-                });
-                match taken {
-                    Ok(parcel) => return Ok(self.receive(parcel)),
-                    Err(GetRefused::Empty) => {}
-                    Err(refused) => return Err(self.try_recv_error(refused)),
+                    _ => drop(armed.take().and_then(|trap| state.disarm(self.id(), trap))),
                 }
-                if parker.park(deadline) {
-                    let trap = armed.take();
-                    self.shared().step(|state| {
-                        trap.and_then(|trap| state.disarm(self.id(), trap));
-                    });
-                    return self.try_recv();
-                }
-            }
-        })
+                taken
+            });
+            Some(taken).filter(|taken| !matches!(taken, Err(GetRefused::Empty)))
+        });
+        if let Some(trap) = armed.take() {
+            self.shared().step(|state| state.disarm(self.id(), trap));
+        }
+        match taken.unwrap_or(Err(GetRefused::Empty)) {
+            Ok(parcel) => Ok(self.receive(parcel)),
+            Err(refused) => Err(self.try_recv_error(refused)),
+        }
     }
 
     /// Looks at the next parcel where it is: its bytes can be read without taking it. Nobody else
@@ -357,6 +354,7 @@ impl Portal {
     ) -> Result<(), Satisfied> {
         let notice = Notice::Call(Box::new(callback));
         let refused = self.shared().step(|state| state.set_trap(self.id(), conditions, notice));
+        self.shared().wait_in_background();
         refused.map(drop).map_err(|(refused, _callback)| match refused {
             TrapRefused::Satisfied(event) => Satisfied(event),
             TrapRefused::UnknownPortal => Satisfied::removed(),
@@ -368,7 +366,10 @@ impl Portal {
     pub(crate) fn arm(&self, watcher: &Arc<dyn Watcher>) -> bool {
         let notice = Notice::Watch(Arc::clone(watcher));
         let id = self.id();
-        self.shared().step(|state| state.set_trap(id, wait_conditions(), notice)).is_ok()
+        let armed =
+            self.shared().step(|state| state.set_trap(id, wait_conditions(), notice)).is_ok();
+        self.shared().wait_in_background();
+        armed
     }
 
     fn put_error_kind(&self, refused: PutRefused, apart: &Apart) -> PutErrorKind {

@@ -83,6 +83,7 @@ impl Future for Recv<'_> {
         let mut look = self.look(cx, None);
         if matches!(look, Look::Unarmed) {
             look = self.look(cx, Some(cx.waker().clone()));
+            self.portal.shared().wait_in_background();
         }
         match look {
             Look::Done(Ok(parcel)) => Poll::Ready(Ok(self.portal.receive(parcel))),

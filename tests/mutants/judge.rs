@@ -17,8 +17,8 @@ use std::process::ExitCode;
 mod sim;
 
 use sim::explore::{PLOTS, explore};
+use sim::profile::Wanted;
 use sim::run_seed;
-use sim::schedule::Wanted;
 
 /// How many seeds of honest worlds, and of worlds with a hostile node.
 const SLICE: [u64; 2] = [500, 300];

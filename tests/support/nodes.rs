@@ -50,6 +50,30 @@ pub(crate) fn inproc_client(broker: &Node) -> Pair {
     join(broker.clone(), a, client, b)
 }
 
+/// A broker without a thread.
+pub(crate) fn inproc_broker() -> Node {
+    Node::with_driver(Arc::new(InProcDriver::new()), true).unwrap()
+}
+
+/// An honest client, to see that it is left alone.
+pub(crate) struct Honest(pub(crate) Pair, Portal, Portal);
+
+impl Honest {
+    pub(crate) fn client_of(broker: &Node) -> Self {
+        let pair = inproc_client(broker);
+        let (near, far) = pair.portals();
+        Self(pair, near, far)
+    }
+
+    pub(crate) fn check(&self) {
+        self.1.put("down").unwrap();
+        assert_eq!(self.2.try_recv().unwrap().bytes(), b"down");
+        self.2.put("up").unwrap();
+        assert_eq!(self.1.try_recv().unwrap().bytes(), b"up");
+        assert!(self.0.to_client.ended().is_none());
+    }
+}
+
 /// A node that sleeps in a pump, and its driver.
 pub(crate) fn socket_node(is_broker: bool) -> (Node, Arc<UnixDriver>) {
     let driver = UnixDriver::new().unwrap();

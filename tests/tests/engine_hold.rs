@@ -3,124 +3,12 @@
 #[path = "../support/engines/mod.rs"]
 mod engines;
 
-use engines::{config, hello, portal_on};
+use engines::portal_on;
+use engines::things::{Bench, FIXED, LARGE, OBJECT, READY, Thing, ready, sequences};
 use ipcz_core::limits::MAX_PORTALS_PER_PARCEL;
 use ipcz_core::{
-    Cause, CauseKind, Effect, Engine, LinkId, Message, NodeName, Parcel, Payload, PeerId, PortalId,
-    PutRefused, Relation, RouteMessage, Ticket,
+    Cause, CauseKind, LinkId, Message, NodeName, Parcel, PortalId, PutRefused, RouteMessage,
 };
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Thing {
-    ready: bool,
-    leaves: bool,
-    size: usize,
-}
-
-const READY: Thing = Thing { ready: true, leaves: true, size: 1 };
-const OBJECT: Thing = Thing { ready: false, ..READY };
-const FIXED: Thing = Thing { ready: false, leaves: false, size: 1 };
-/// More than the other node says that it takes.
-const LARGE: Thing = Thing { size: 1000, ..READY };
-
-impl Payload for Thing {
-    fn num_bytes(&self) -> usize {
-        self.size
-    }
-
-    fn is_ready(&self) -> bool {
-        self.ready
-    }
-
-    fn can_leave(&self) -> bool {
-        self.leaves
-    }
-}
-
-type HandedOut = (Ticket, Parcel<Thing>);
-type Answer = Result<Parcel<Thing>, Parcel<Thing>>;
-
-/// A broker named 5, and a client named 7 that the test plays.
-struct Bench {
-    engine: Engine<Thing>,
-    peer: PeerId,
-    /// Portals whose peers are at the client, on links 0 to 2.
-    there: Vec<PortalId>,
-    /// What came back to be dropped.
-    discarded: Vec<Thing>,
-}
-
-impl Bench {
-    fn before_hello() -> Self {
-        let mut engine = Engine::new(config(5, true));
-        let (peer, there) = engine.connect(Relation::Client, 3).unwrap();
-        while engine.poll_effect().is_some() {}
-        Self { engine, peer, there, discarded: Vec::new() }
-    }
-
-    fn new() -> Self {
-        let mut bench = Self::before_hello();
-        bench.greet();
-        bench
-    }
-
-    fn greet(&mut self) {
-        self.engine.handle_message(self.peer, Message::Hello(hello(7, 3))).unwrap();
-        while self.engine.poll_effect().is_some() {}
-    }
-
-    fn put(&mut self, via: usize, thing: Thing, portals: Vec<PortalId>) {
-        self.engine.put(self.there[via], Parcel::new(thing, portals)).unwrap();
-        self.engine.audit().unwrap();
-    }
-
-    /// What the engine sent, and what it wants made ready.
-    fn asked(&mut self) -> (Vec<Message<Thing>>, Vec<HandedOut>) {
-        let (mut sent, mut out) = (Vec::new(), Vec::new());
-        while let Some(effect) = self.engine.poll_effect() {
-            match effect {
-                Effect::Send { message, .. } => sent.push(message),
-                Effect::Serialize { ticket, parcel } => out.push((ticket, parcel)),
-                Effect::Discard(thing) => self.discarded.push(thing),
-                Effect::Disconnect { .. } | Effect::Connected(_) => {}
-                other => panic!("{other:?}"),
-            }
-        }
-        (sent, out)
-    }
-
-    /// The one parcel that is to be made ready.
-    fn handed_out(&mut self) -> HandedOut {
-        let (sent, mut out) = self.asked();
-        assert_eq!((sent.len(), out.len()), (0, 1), "{sent:?}");
-        out.remove(0)
-    }
-
-    fn answer(&mut self, ticket: Ticket, answer: Answer) {
-        self.engine.handle_serialized(ticket, answer);
-        self.engine.audit().unwrap();
-    }
-
-    fn cause(&self, via: usize) -> Option<CauseKind> {
-        self.engine.cause(self.there[via]).map(|cause| cause.kind)
-    }
-
-    fn is_closed(&self, portal: PortalId) -> bool {
-        self.engine.status(portal).unwrap().peer_closed
-    }
-}
-
-fn sequences(sent: &[Message<Thing>]) -> Vec<u64> {
-    let parcels = sent.iter().filter_map(|message| match message {
-        Message::Parcel { sequence, .. } => Some(*sequence),
-        _ => None,
-    });
-    parcels.collect()
-}
-
-fn ready(parcel: Parcel<Thing>) -> Answer {
-    Ok(Parcel { payload: READY, ..parcel })
-}
 
 #[test]
 fn parcels_keep_their_order_whatever_order_they_are_made_ready_in() {
@@ -423,4 +311,20 @@ fn a_bypass_does_not_wait_for_what_is_on_hold() {
     bench.answer(ticket, ready(parcel));
     let (sent, _) = bench.asked();
     assert_eq!(sequences(&sent), [0]);
+}
+
+#[test]
+fn an_answer_may_hold_as_many_portals_as_a_parcel() {
+    let mut bench = Bench::new();
+    bench.put(0, OBJECT, vec![]);
+    let (ticket, mut parcel) = bench.handed_out();
+    parcel.portals.extend((0..MAX_PORTALS_PER_PARCEL).map(|_| bench.engine.open_portals().0));
+    bench.answer(ticket, ready(parcel));
+    let (sent, _) = bench.asked();
+    let moved = sent.iter().map(|message| match message {
+        Message::Parcel { portals, .. } => portals.len(),
+        _ => 0,
+    });
+    assert_eq!(moved.collect::<Vec<_>>(), [MAX_PORTALS_PER_PARCEL]);
+    assert_eq!(bench.cause(0), None);
 }

@@ -212,3 +212,94 @@ fn memory_that_nobody_asked_for_is_dropped_with_who_sent_it() {
         assert_eq!(engine.pending_memory(), 0);
     }
 }
+
+#[test]
+fn the_largest_piece_can_be_had() {
+    let (mut engine, ward) = delegate();
+    assert!(engine.allocate(MAX_MEMORY_BYTES).is_ok());
+    engine.handle_message(ward, request(1, MAX_MEMORY_BYTES, 0)).unwrap();
+    assert_eq!(engine.pending_memory(), 2);
+}
+
+#[test]
+fn a_request_counts_who_passed_it_on() {
+    let mut net = chain();
+    ask(&mut net, 2, 4096);
+    let requests = net.delivered.iter().filter_map(|(node, message)| match message {
+        Message::Network(NetworkMessage::RequestMemory { hops, .. }) => Some((*node, *hops)),
+        _ => None,
+    });
+    assert_eq!(requests.collect::<Vec<_>>(), [(1, 0), (0, 1)]);
+}
+
+#[test]
+fn only_the_delegate_answers_what_it_was_asked() {
+    let mut engine = Engine::new(Config { may_allocate: false, ..config(5, false) });
+    let (delegate, _) = engine.connect_to_delegate(Relation::Broker, 0).unwrap();
+    let greeting = ipcz_core::Hello { is_broker: true, wants_broker: false, ..hello(3, 0) };
+    engine.handle_message(delegate, Message::Hello(greeting)).unwrap();
+    let (other, _) = engine.connect(Relation::Client, 0).unwrap();
+    engine.handle_message(other, Message::Hello(hello(7, 0))).unwrap();
+    assert_eq!(engine.allocate(10), Ok(AllocationId(1)));
+    assert!(engine.handle_message(other, provide(1, 10)).is_err());
+    assert!(!engine.has_peer(other));
+    assert_eq!(engine.pending_memory(), 1);
+    engine.handle_message(delegate, provide(1, 10)).unwrap();
+    assert_eq!(engine.pending_memory(), 0);
+}
+
+#[test]
+fn what_a_lost_peer_had_yet_to_ask_for_is_never_asked() {
+    // Node 1 has asked for as much as its delegate takes, so what node 2 wants has to wait.
+    let mut net = chain();
+    for _ in 0..MAX_PENDING_MEMORY {
+        net.engines[1].allocate(8).unwrap();
+    }
+    net.work(1);
+    ask(&mut net, 2, 4096);
+    assert_eq!(net.engines[1].pending_memory(), MAX_PENDING_MEMORY + 1);
+    net.crash(2);
+    net.rest();
+    assert_eq!(net.engines[1].pending_memory(), MAX_PENDING_MEMORY);
+    for (_, asked, _) in net.to_allocate.clone() {
+        net.engines[0].handle_memory(asked, None);
+    }
+    net.work(0);
+    net.rest();
+    assert_eq!(net.to_allocate.len(), MAX_PENDING_MEMORY);
+    assert_nothing_pending_at(&net, &[0, 1]);
+}
+
+#[test]
+fn what_is_made_here_outlives_a_delegate() {
+    let mut engine = Engine::<Vec<u8>>::new(config(5, false));
+    let here = engine.allocate(10).unwrap();
+    let (delegate, _) = engine.connect_to_delegate(Relation::Broker, 0).unwrap();
+    let there = engine.allocate(10).unwrap();
+    engine.handle_lost(delegate);
+    engine.handle_memory(here, Some(MemoryId(8)));
+    let answers = std::iter::from_fn(|| engine.poll_effect()).filter_map(|effect| match effect {
+        Effect::Allocated { request, memory } => Some((request, memory.is_ok())),
+        _ => None,
+    });
+    assert_eq!(answers.collect::<Vec<_>>(), [(there, false), (here, true)]);
+    assert_eq!(engine.pending_memory(), 0);
+}
+
+#[test]
+fn a_delegate_answers_what_it_was_asked_and_nothing_else() {
+    // The first request is made here; the last one has to wait until others are answered.
+    let last = 1 + MAX_PENDING_MEMORY as u64 + 1;
+    for (id, asked) in [(1, false), (2, true), (last - 1, true), (last, false)] {
+        let mut engine = Engine::<Vec<u8>>::new(config(5, false));
+        assert_eq!(engine.allocate(10), Ok(AllocationId(1)));
+        let (delegate, _) = engine.connect_to_delegate(Relation::Broker, 0).unwrap();
+        let greeting = ipcz_core::Hello { is_broker: true, wants_broker: false, ..hello(3, 0) };
+        engine.handle_message(delegate, Message::Hello(greeting)).unwrap();
+        for id in 2..=last {
+            assert_eq!(engine.allocate(10), Ok(AllocationId(id)));
+        }
+        assert_eq!(engine.handle_message(delegate, provide(id, 10)).is_ok(), asked, "{id}");
+        assert_eq!(engine.has_peer(delegate), asked);
+    }
+}

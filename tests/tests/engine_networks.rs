@@ -325,49 +325,6 @@ fn an_heir_hears_that_there_will_be_no_broker() {
     assert!(may_look_again(&mut net, 2));
 }
 
-/// Nodes 2 and 3 have a route by way of node 1, whose broker they are to inherit: its hello is under way.
-fn heirs_with_a_route() -> (Net, [ipcz_core::PortalId; 2]) {
-    let mut net = Net::new(1, 4);
-    net.begin(0, Relation::Client, 1, Relation::Broker);
-    net.hold_back(0, 1);
-    let [to_2, at_2] = net.begin(1, Relation::Client, 2, Relation::Broker);
-    let [to_3, at_3] = net.begin(1, Relation::Client, 3, Relation::Broker);
-    net.rest();
-    let (near, far) = net.engines[3].open_portals();
-    let far = net.pass((3, at_3), (1, to_3), far);
-    let far = net.pass((1, to_2), (2, at_2), far);
-    (net, [near, far])
-}
-
-#[test]
-fn a_route_waits_for_the_broker() {
-    let (mut net, [near, far]) = heirs_with_a_route();
-    // A broker refuses to introduce a node that it does not know yet, so that one comes first.
-    net.let_go();
-    net.hold_back(0, 2);
-    net.rest();
-    net.let_go();
-    net.rest();
-    assert_eq!(net.engines[3].route(near), Some(Route::Remote(NodeName(3))));
-    assert_eq!(net.engines[2].route(far), Some(Route::Remote(NodeName(4))));
-    assert_eq!(net.proxies(), 0);
-    net.assert_no_introductions();
-}
-
-#[test]
-fn a_route_does_not_wait_for_a_broker_that_is_lost() {
-    let (mut net, [near, far]) = heirs_with_a_route();
-    net.crash(0);
-    net.rest();
-    net.assert_no_introductions();
-    assert_eq!((net.engines[3].cause(near), net.engines[2].cause(far)), (None, None));
-    let parcel = engines::with(vec![]);
-    net.engines[3].put(near, parcel.clone()).unwrap();
-    net.work(3);
-    net.rest();
-    assert_eq!(net.engines[2].get(far).map(|got| got.payload), Ok(parcel.payload));
-}
-
 /// Node 3, a client of broker 0, was introduced to broker 1, lost its own, and is to inherit broker 1
 /// from that one's client 2.
 fn heir_of_an_acquaintance(takes_referrals: bool) -> (Net, [ipcz_core::PortalId; 2]) {
@@ -504,7 +461,9 @@ fn an_offer_that_comes_after_the_loss_of_the_old_way_says_whose_loss() {
     let far = net.pass((0, at_2), (2, from_2), far);
     net.lose(0, 1);
     net.deliver_to(1);
+    // The offer is answered before the old way says anything.
     net.let_go();
+    net.hold_back(0, 2);
     net.rest();
     for (node, portal) in [(1, near), (2, far)] {
         let cause = net.engines[node].cause(portal);

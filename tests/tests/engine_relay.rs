@@ -1,139 +1,16 @@
 //! Handles that brokers pass on, with an engine that is driven by hand: as the node that they are
-//! for, as the one that sends them, and as a broker.
+//! for, and as the one that sends them.
 
 #[path = "../support/engines/mod.rs"]
 mod engines;
 
+use engines::cargo::{BROKER, Bench, Cargo, FIRST, Handle, OTHER, OWN};
 use engines::{config, hello, portal_on};
+use ipcz_core::limits::MAX_RELAYS;
 use ipcz_core::{
-    Cause, CauseKind, Config, Effect, Engine, GetRefused, Hello, LinkId, Message, NetworkMessage,
-    NodeName, Parcel, Payload, PeerId, PortalId, PutRefused, Relation, Relay, RelayKey,
-    RouteMessage, TransportId,
+    Config, Effect, Engine, GetRefused, Hello, LinkId, Message, NetworkMessage, NodeName, Parcel,
+    PutRefused, Relation, Relay, RelayKey, RouteMessage, TransportId,
 };
-
-/// A number, and perhaps a handle, which may be elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Cargo(u32, Handle);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Handle {
-    None,
-    Here,
-    Away,
-}
-
-impl Payload for Cargo {
-    fn num_bytes(&self) -> usize {
-        1
-    }
-
-    fn has_handles(&self) -> bool {
-        self.1 == Handle::Here
-    }
-
-    fn take_handles(&mut self) -> Option<Self> {
-        let whole = *self;
-        self.has_handles().then(|| {
-            self.1 = Handle::Away;
-            whole
-        })
-    }
-
-    fn join(&mut self, handles: Self) -> bool {
-        let fits = self.1 == Handle::Away && handles.0 == self.0;
-        self.1 = Handle::Here;
-        fits
-    }
-}
-
-const BROKER: NodeName = NodeName(3);
-const OWN: NodeName = NodeName(5);
-const OTHER: NodeName = NodeName(7);
-/// From where the other node counts.
-const FIRST: u64 = 10;
-
-/// A client named 5, its broker, and a node named 7 that it shares the broker with.
-struct Bench {
-    engine: Engine<Cargo>,
-    broker: PeerId,
-    other: PeerId,
-    /// Portals whose peers are at the other node, on links 0 and 1.
-    portals: Vec<PortalId>,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let mut engine = Engine::new(Config { relays_handles: true, ..config(5, false) });
-        let (broker, _) = engine.connect(Relation::Broker, 0).unwrap();
-        let (other, portals) = engine.connect(Relation::Client, 2).unwrap();
-        let mut bench = Self { engine, broker, other, portals };
-        let greeting = Hello { is_broker: true, wants_broker: false, ..hello(3, 0) };
-        bench.say(broker, Message::Hello(greeting)).unwrap();
-        let greeting = Hello { relays_from: Some(FIRST), ..hello(7, 2) };
-        bench.say(other, Message::Hello(greeting)).unwrap();
-        bench.asked();
-        bench
-    }
-
-    /// The broker knows the other node, too.
-    fn introduced() -> Self {
-        let mut bench = Self::new();
-        let introduced = NetworkMessage::Introduced(OTHER);
-        bench.say(bench.broker, Message::Network(introduced)).unwrap();
-        bench.asked();
-        bench
-    }
-
-    fn say(&mut self, peer: PeerId, message: Message<Cargo>) -> Result<(), ()> {
-        let said = self.engine.handle_message(peer, message);
-        self.engine.audit().unwrap();
-        said.map_err(drop)
-    }
-
-    fn parcel(&mut self, sequence: u64, id: Option<u64>) -> Result<(), ()> {
-        let handle = if id.is_some() { Handle::Away } else { Handle::None };
-        let payload = Cargo(sequence as u32, handle);
-        let (link, relayed) = (LinkId(0), id);
-        let portals = Vec::new();
-        let message = Message::Parcel { link, sequence, hops: 0, relayed, payload, portals };
-        self.say(self.other, message)
-    }
-
-    fn handles(&mut self, id: u64, number: u32) -> Result<(), ()> {
-        let handles = Cargo(number, Handle::Here);
-        self.say(self.broker, Message::Relay(Relay { from: OTHER, to: OWN, id, handles }))
-    }
-
-    fn asked(&mut self) -> Vec<Effect<Cargo>> {
-        std::iter::from_fn(|| self.engine.poll_effect()).collect()
-    }
-
-    fn sent(&mut self, to: PeerId) -> Vec<Message<Cargo>> {
-        let sent = self.asked().into_iter().filter_map(|effect| match effect {
-            Effect::Send { peer, message } if peer == to => Some(message),
-            _ => None,
-        });
-        sent.collect()
-    }
-
-    fn get(&mut self) -> Result<Cargo, GetRefused> {
-        self.engine.get(self.portals[0]).map(|parcel| parcel.payload)
-    }
-
-    fn put(&mut self) -> Result<(), PutRefused> {
-        let parcel = Parcel::new(Cargo(0, Handle::Here), Vec::new());
-        self.engine.put(self.portals[0], parcel).map_err(|(refused, _)| refused)
-    }
-
-    /// The first route was cut for want of handles, and the second was not.
-    fn assert_not_relayed(&self) {
-        let cause = Cause { kind: CauseKind::NotRelayed, node: Some(OTHER) };
-        assert_eq!(self.engine.cause(self.portals[0]), Some(cause));
-        assert_eq!(self.engine.cause(self.portals[1]), None);
-        assert!(self.engine.has_peer(self.other));
-        assert_eq!(self.engine.pending_relays(), 0);
-    }
-}
 
 #[test]
 fn either_half_may_come_first_and_order_is_kept() {
@@ -312,79 +189,6 @@ fn a_sender_tells_of_handles_that_will_not_come() {
     bench.engine.put(bench.portals[0], plain).unwrap();
 }
 
-/// A broker named 5 with clients 3 and 7.
-fn broker() -> (Engine<Cargo>, [PeerId; 2]) {
-    let mut engine = Engine::new(config(5, true));
-    let peers = [3, 7].map(|name| {
-        let (peer, _) = engine.connect(Relation::Client, 0).unwrap();
-        let greeting = Hello { relays_from: Some(0), ..hello(name, 0) };
-        engine.handle_message(peer, Message::Hello(greeting)).unwrap();
-        peer
-    });
-    while engine.poll_effect().is_some() {}
-    (engine, peers)
-}
-
-fn relay(from: u128, to: u128) -> Message<Cargo> {
-    let (from, to) = (NodeName(from), NodeName(to));
-    Message::Relay(Relay { from, to, id: 4, handles: Cargo(0, Handle::Here) })
-}
-
-#[test]
-fn a_broker_passes_on_what_its_clients_send_each_other() {
-    let (mut engine, [low, high]) = broker();
-    engine.handle_message(low, relay(3, 7)).unwrap();
-    let expected = Effect::Send { peer: high, message: relay(3, 7) };
-    assert_eq!(engine.poll_effect(), Some(expected));
-    // There is nobody of that name, and no broker to ask.
-    engine.handle_message(low, relay(3, 99)).unwrap();
-    let key = RelayKey { from: NodeName(3), to: NodeName(99), id: 4 };
-    let message = Message::Network(NetworkMessage::RelayRefused(key));
-    assert_eq!(engine.poll_effect(), Some(Effect::Send { peer: low, message }));
-    assert_eq!(engine.pending_relays(), 0);
-    // In another's name, to itself, and to the broker, which needs none to pass them on.
-    for wrong in [relay(7, 3), relay(3, 3), relay(3, 5)] {
-        let (mut engine, [low, _]) = broker();
-        assert!(engine.handle_message(low, wrong).is_err());
-        assert!(!engine.has_peer(low));
-    }
-}
-
-#[test]
-fn a_broker_that_is_lost_on_the_way_is_a_refusal() {
-    let (mut engine, [low, _]) = broker();
-    let (other, _) = engine.connect(Relation::Broker, 0).unwrap();
-    let greeting = Hello { is_broker: true, ..hello(9, 0) };
-    engine.handle_message(other, Message::Hello(greeting)).unwrap();
-    let refused = |engine: &mut Engine<Cargo>| {
-        let key = RelayKey { from: NodeName(3), to: NodeName(99), id: 4 };
-        let message = Message::Network(NetworkMessage::RelayRefused(key));
-        let refusal = Effect::Send { peer: low, message };
-        std::iter::from_fn(|| engine.poll_effect()).any(|effect| effect == refusal)
-    };
-    let seeker = NodeName(3);
-    let sought = |found| NetworkMessage::Sought { node: NodeName(99), seeker, found };
-    for found in [None, Some(false), Some(true)] {
-        let mut engine = engine.clone();
-        engine.handle_message(low, relay(3, 99)).unwrap();
-        assert_eq!(engine.pending_relays(), 1);
-        if let Some(found) = found {
-            engine.handle_message(other, Message::Network(sought(found))).unwrap();
-        }
-        assert_eq!(refused(&mut engine), found == Some(false));
-        engine.handle_lost(other);
-        assert_eq!(refused(&mut engine), found != Some(false));
-        assert_eq!(engine.pending_relays(), 0);
-    }
-    // Once it has confirmed, its loss is no matter.
-    engine.handle_message(low, relay(3, 99)).unwrap();
-    engine.handle_message(other, Message::Network(sought(true))).unwrap();
-    let key = RelayKey { from: NodeName(3), to: NodeName(99), id: 4 };
-    engine.handle_message(other, Message::Network(NetworkMessage::RelayPassed(key))).unwrap();
-    engine.handle_lost(other);
-    assert!(!refused(&mut engine));
-}
-
 #[test]
 fn handles_of_an_earlier_connection_are_dropped_at_the_hello() {
     let mut engine: Engine<Cargo> = Engine::new(config(5, false));
@@ -408,4 +212,79 @@ fn handles_of_an_earlier_connection_are_dropped_at_the_hello() {
     let greeting = Hello { relays_from: Some(FIRST), wants_broker: false, ..hello(7, 0) };
     engine.handle_message(other.unwrap(), Message::Hello(greeting)).unwrap();
     assert_eq!(engine.pending_relays(), 1);
+}
+
+#[test]
+fn every_parcel_that_arrived_counts_against_the_end_of_its_link() {
+    let on = |message| Message::Route(LinkId(0), message);
+    let mut bench = Bench::new();
+    bench.parcel(0, None).unwrap();
+    bench.parcel(1, Some(10)).unwrap();
+    bench.say(bench.other, on(RouteMessage::Closed(2))).unwrap();
+    bench.say(bench.other, on(RouteMessage::Fin(2))).unwrap();
+    assert!(bench.parcel(2, Some(11)).is_err());
+}
+
+#[test]
+fn parcels_that_wait_for_handles_are_bounded() {
+    let mut bench = Bench::new();
+    let parcel = |id| {
+        let (sequence, relayed, payload) = (id, Some(FIRST + id), Cargo(0, Handle::Away));
+        Message::Parcel { link: LinkId(0), sequence, hops: 0, relayed, payload, portals: vec![] }
+    };
+    let most = MAX_RELAYS as u64;
+    for id in 0..most {
+        bench.engine.handle_message(bench.other, parcel(id)).unwrap();
+    }
+    assert_eq!(bench.engine.pending_relays(), MAX_RELAYS);
+    assert!(bench.engine.handle_message(bench.other, parcel(most)).is_err());
+    assert_eq!(bench.engine.pending_relays(), 0);
+}
+
+#[test]
+fn handles_of_nodes_that_send_none_so_are_dropped() {
+    let mut bench = Bench::new();
+    // Before the number from which the other node counts.
+    bench.handles(FIRST - 1, 0).unwrap();
+    assert_eq!(bench.engine.pending_relays(), 0);
+    // From a node that sends its handles directly.
+    let (direct, _) = bench.engine.connect(Relation::Client, 0).unwrap();
+    bench.say(direct, Message::Hello(hello(8, 0))).unwrap();
+    let handles = Cargo(0, Handle::Here);
+    let relay = Relay { from: NodeName(8), to: OWN, id: FIRST, handles };
+    bench.say(bench.broker, Message::Relay(relay)).unwrap();
+    assert_eq!(bench.engine.pending_relays(), 0);
+    // It need not hear of a lost broker either.
+    bench.asked();
+    bench.engine.handle_lost(bench.broker);
+    let lost = |peer| {
+        let message = Message::Network(NetworkMessage::RelaysLost);
+        Effect::Send { peer, message }
+    };
+    let asked = bench.asked();
+    assert!(asked.contains(&lost(bench.other)) && !asked.contains(&lost(direct)), "{asked:?}");
+}
+
+#[test]
+fn a_refusal_of_what_others_sent_says_nothing() {
+    let mut bench = Bench::introduced();
+    for from in [OTHER, NodeName(99)] {
+        let key = RelayKey { from, to: OTHER, id: 0 };
+        bench.say(bench.broker, Message::Network(NetworkMessage::RelayRefused(key))).unwrap();
+        assert_eq!(bench.asked(), []);
+    }
+}
+
+#[test]
+fn a_hello_says_from_where_a_node_counts() {
+    for (relays_handles, is_broker) in [(false, false), (true, false), (false, true), (true, true)]
+    {
+        let config = Config { relays_handles, ..config(5, is_broker) };
+        let mut engine: Engine<Cargo> = Engine::new(config);
+        engine.connect(Relation::Broker, 0).unwrap();
+        let Some(Effect::Send { message: Message::Hello(hello), .. }) = engine.poll_effect() else {
+            panic!("it does not say hello")
+        };
+        assert_eq!(hello.relays_from, (relays_handles && !is_broker).then_some(0));
+    }
 }

@@ -8,7 +8,7 @@ mod nodes;
 
 use std::io::{Read, Write};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ipcz::driver::Driver;
 use ipcz::driver::inproc::InProcDriver;
@@ -115,6 +115,15 @@ fn related(broker: &Node) -> (Node, Portal, Portal, Vec<Connection>) {
         panic!("it was put")
     };
     assert_eq!(near.route(), Route::Remote(b.name()));
+    // The links that the route had by way of the broker have ended, too.
+    for node in [&a, &b] {
+        let links = || node.topology().peers.iter().map(|peer| peer.links).collect::<Vec<_>>();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while links() != [1, 1] {
+            assert!(Instant::now() < deadline, "{:?}", links());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
     (a, near, far, vec![to_a, a_up, to_b, b_up])
 }
 
@@ -196,8 +205,9 @@ fn handles_are_relayed_from_within_parcels_and_from_what_objects_become() {
 #[test]
 fn an_object_that_becomes_a_handle_needs_a_broker_like_any_handle() {
     let broker = broker();
-    let (node, near, far, _connections) = related(&broker);
+    let (node, near, far, connections) = related(&broker);
     broker.shut_down(Duration::ZERO);
+    connections[1].wait_ended(Duration::from_secs(20)).unwrap();
     let inner = Parcel::with_handles("no", vec![pipe().0]);
     let inside = near.put(Parcel::with_handles("", vec![inner.into()])).unwrap_err();
     assert_eq!(inside.kind(), PutErrorKind::NoRelay);
@@ -218,8 +228,9 @@ fn an_object_that_becomes_a_handle_needs_a_broker_like_any_handle() {
 #[test]
 fn without_a_broker_handles_are_refused_and_all_else_goes_on() {
     let broker = broker();
-    let (_node, near, far, _connections) = related(&broker);
+    let (_node, near, far, connections) = related(&broker);
     broker.shut_down(Duration::ZERO);
+    connections[1].wait_ended(Duration::from_secs(20)).unwrap();
     let (reader, _writer) = pipe();
     let refused = near.put(Parcel::with_handles("no", vec![reader])).unwrap_err();
     assert_eq!(refused.kind(), PutErrorKind::NoRelay);

@@ -92,6 +92,9 @@ impl<P: Payload> Engine<P> {
         if router.beside != self.find_beside(id) {
             return Err("a terminal that does not know who is beside it");
         }
+        if router.beside.is_some() && (!router.is_open() || router.is_closing()) {
+            return Err("a terminal beside another that may not be put into");
+        }
         if seen.is_empty() {
             self.audit_unlinked(router)
         } else if router.broken().is_some() {

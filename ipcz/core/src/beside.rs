@@ -47,11 +47,11 @@ impl<P: Payload> Engine<P> {
         }
     }
 
-    /// The portal beside this one, if this one can be put into.
+    /// The portal beside this one, which can be put into then: a terminal that is closed, or knows that
+    /// its peer is, has nobody beside it when a step has ended.
     #[inline]
     pub(crate) fn reader_beside(&self, portal: PortalId) -> Option<PortalId> {
-        let router = self.routers.get(portal.0)?;
-        if router.is_open() && !router.is_closing() { router.beside } else { None }
+        self.routers.get(portal.0)?.beside
     }
 
     /// Puts a parcel into a portal, and so into the queue of the one beside it. Nothing is on its way
@@ -99,7 +99,9 @@ impl<P: Payload> Engine<P> {
 
 #[cfg(test)]
 mod tests {
+    use crate::count::Count;
     use crate::end::Side;
+    use crate::message::RouteMessage;
     use crate::{Config, Engine, NodeName, Parcel, PortalId, TrapConditions, TrapId};
 
     type Node = Engine<Vec<u8>>;
@@ -176,6 +178,27 @@ mod tests {
             assert!(node.close(a));
         });
         assert_eq!(used.status(b).unwrap().num_parcels, 1);
+    }
+
+    #[test]
+    fn the_short_way_is_taken_where_it_can_be() {
+        let (mut node, a, b) = node_with_pair();
+        put(&mut node, a);
+        put(&mut node, b);
+        assert!(node.ends.iter().all(|(_, end)| (end.sent, end.received) == (0, 0)));
+        assert_eq!([node.reader_beside(a), node.quiet_beside(a)], [Some(b); 2]);
+        // Something is under way to one of the two, or may be.
+        let (decaying, other) = node.new_local_link(Side::Outer, Side::Outer);
+        for terminal in [a, b] {
+            let mut node = node.clone();
+            node.routers[terminal.0].add_decaying(decaying);
+            assert_eq!(node.quiet_beside(a), None);
+        }
+        node.send(other, RouteMessage::Closed(1));
+        assert_eq!(node.quiet_beside(a), None);
+        node.loopback.clear();
+        node.routers[b.0].side_mut(Side::Inner).closed = Some(Count::new(1));
+        assert_eq!(node.quiet_beside(a), None);
     }
 
     #[test]

@@ -204,6 +204,7 @@ impl<P: Payload> Engine<P> {
         peer.is_broker = hello.is_broker;
         peer.kind = kind_of(&expected, hello, self.config.is_broker);
         peer.max_payload = hello.max_payload;
+        peer.features = hello.features;
         peer.awaits_broker = expected == Expected::Heir;
         peer.wants_memory = hello.wants_memory;
         self.names.insert(hello.name, id);

@@ -35,8 +35,8 @@ pub(crate) struct End {
     pub(crate) peer: PeerId,
     /// How messages to the other end name the link. On the loopback, that end's key.
     pub(crate) link: LinkId,
-    /// Zero on the loopback, where it is derived.
-    secret: [u64; 2],
+    /// Zero on the loopback, where it is derived. As bytes, which are aligned more closely.
+    secret: [u8; 16],
     /// Whether this end may replace the link. Exactly one of the two may.
     pub(crate) owner: bool,
     /// Whether this end has asked to become the owner.
@@ -63,7 +63,7 @@ impl End {
             side,
             peer,
             link,
-            secret: [(secret.0 >> 64) as u64, secret.0 as u64],
+            secret: secret.0.to_ne_bytes(),
             owner: false,
             asked: false,
             peer_is_proxy: false,
@@ -76,10 +76,9 @@ impl End {
         }
     }
 
-    /// What the two ends of the link know. Kept as two words, which are aligned more closely.
+    /// What the two ends of the link know.
     pub(crate) fn secret(&self) -> Secret {
-        let [high, low] = self.secret;
-        Secret(u128::from(high) << 64 | u128::from(low))
+        Secret(u128::from_ne_bytes(self.secret))
     }
 
     /// The other end of a link on the loopback.

@@ -221,16 +221,72 @@ impl<P: Payload> Engine<P> {
             self.effects.push_back(Effect::Send { peer, message: Message::Network(message) });
             return;
         }
-        let own = self.config.name;
-        match message {
-            NetworkMessage::Introduce { node, transport } => {
-                self.adopt_introduction(own, node, transport);
-                self.acknowledge(own, node);
-            }
-            NetworkMessage::IntroductionRefused(node) if !self.names.contains_key(&node) => {
-                self.introduction_failed(node);
-            }
-            _ => {}
+        // A broker is introduced by others alone.
+        if let NetworkMessage::IntroductionRefused(node) = message
+            && !self.names.contains_key(&node)
+        {
+            self.introduction_failed(node);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+    use crate::slab::Key;
+
+    /// A node that is no broker, and knows nobody.
+    fn node() -> Engine<Vec<u8>> {
+        Engine::new(Config {
+            name: NodeName(1),
+            is_broker: false,
+            key: [7; 16],
+            features: 0,
+            max_payload: 1 << 20,
+            takes_referrals: false,
+            may_allocate: true,
+            relays_handles: false,
+        })
+    }
+
+    fn end(number: usize) -> EndId {
+        EndId(Key::from_bits(number as u64))
+    }
+
+    #[test]
+    fn what_waits_for_introductions_is_bounded() {
+        let mut node = node();
+        node.broker = Some(PeerId(1));
+        let most = limits::MAX_PENDING_INTRODUCTIONS;
+        assert!((0..most).all(|to| node.want_introduction(NodeName(100 + to as u128), end(to))));
+        assert_eq!(node.pending_introductions(), most);
+        assert!(!node.want_introduction(NodeName(99), end(most)));
+        assert!(node.want_introduction(NodeName(100), end(most)));
+    }
+
+    #[test]
+    fn what_waits_for_one_introduction_is_bounded() {
+        let mut node = node();
+        let most = limits::MAX_ENDS_PER_INTRODUCTION;
+        let waiting = Waiting { ends: (1..most).map(end).collect(), losses: 0 };
+        node.wanted.0.insert(NodeName(2), waiting);
+        assert!(node.want_introduction(NodeName(2), end(most)));
+        assert_eq!(node.wanted.num_ends(), most);
+        assert!(!node.want_introduction(NodeName(2), end(most + 1)));
+    }
+
+    #[test]
+    fn nobody_introduces_a_node_without_a_broker() {
+        let mut node = node();
+        // Even if it was introduced to somebody before who has yet to say hello.
+        node.meet(
+            Expected::Introduced { node: NodeName(3), by: NodeName(2) },
+            NodeName(3),
+            TransportId(0),
+        );
+        assert!(!node.want_introduction(NodeName(4), end(1)));
+        assert!(node.want_introduction(NodeName(3), end(1)));
+        assert_eq!(node.pending_introductions(), 1);
     }
 }

@@ -62,14 +62,10 @@ impl<P: Payload> Engine<P> {
         if !self.loopback.is_empty() {
             return None;
         }
-        let peer = self.local_peer(portal).filter(|&peer| peer != portal)?;
+        let peer = self.routers[portal.0].beside?;
         let quiet = |id: RouterId| {
             let router = &self.routers[id.0];
-            let end = router.side(Side::Outer).primary.map(|end| &self.ends[end.0]);
-            !router.is_proxy()
-                && !router.is_closing()
-                && router.decaying().is_empty()
-                && end.is_some_and(|end| end.pending.is_none() && !end.is_ending())
+            !router.is_closing() && router.decaying().is_empty()
         };
         (quiet(portal) && quiet(peer)).then_some(peer)
     }
@@ -103,10 +99,7 @@ impl<P: Payload> Engine<P> {
     pub(crate) fn forward_unread(&mut self, unread: Unread<P>) {
         let Unread { end, parcels, broken } = unread;
         for (sequence, parcel) in parcels {
-            match self.ends.get(end.0) {
-                Some(to) if !to.fin_sent => self.transmit_parcel(end, sequence, parcel),
-                _ => self.discard(parcel),
-            }
+            self.transmit_parcel(end, sequence, parcel);
         }
         if self.ends.get(end.0).is_none_or(|end| end.side == Side::Outer) {
             return; // A peer that was handed the link: its route stands as it stood.

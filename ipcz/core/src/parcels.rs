@@ -216,7 +216,7 @@ impl<P: Payload> Engine<P> {
         };
         from.sent += 1;
         if let Some(to) = from.twin() {
-            self.transmit_here(to, sequence, parcel);
+            self.loopback.push_back(Looped::Parcel { to, sequence, parcel });
         } else if parcel.payload.is_ready() && !self.on_hold.is_for(end) {
             self.send_parcel(end, sequence, parcel);
         } else {
@@ -247,19 +247,6 @@ impl<P: Payload> Engine<P> {
         self.effects.push_back(Effect::Send { peer, message });
         if let Some((id, handles)) = split {
             self.relay(peer, id, handles);
-        }
-    }
-
-    /// Sends a parcel on a link that stays on this node. A terminal has it at once if nothing that
-    /// was sent before is under way; what would pass it on has to wait its turn.
-    fn transmit_here(&mut self, to: EndId, sequence: u64, parcel: Parcel<P>) {
-        let router = self.ends.get(to.0).and_then(|end| end.router);
-        let router = router.and_then(|router| self.routers.get(router.0));
-        if self.loopback.is_empty() && router.is_some_and(|router| !router.is_proxy()) {
-            let result = self.receive_parcel(to, sequence, parcel);
-            debug_assert_eq!(result, Ok(()));
-        } else {
-            self.loopback.push_back(Looped::Parcel { to, sequence, parcel });
         }
     }
 

@@ -91,6 +91,7 @@ pub(crate) struct Peer {
     pub(crate) is_broker: bool,
     pub(crate) kind: PeerKind,
     pub(crate) max_payload: u64,
+    pub(crate) features: u64,
     /// It inherits this node's broker, which has not said that it knows it: nobody can be introduced
     /// to it yet.
     pub(crate) awaits_broker: bool,
@@ -118,6 +119,7 @@ impl Peer {
             is_broker: false,
             kind: PeerKind::Other,
             max_payload: 0,
+            features: 0,
             awaits_broker: false,
             referred_by: None,
             offer: None,
@@ -322,13 +324,20 @@ impl<P: Payload> Engine<P> {
         self.peers.get(&peer).filter(|peer| peer.is_connected()).map(|peer| peer.max_payload)
     }
 
+    /// The optional features that a peer has, as bits. `None` before its hello.
+    #[must_use]
+    pub fn features_of(&self, peer: PeerId) -> Option<u64> {
+        let connected = self.peers.get(&peer).filter(|peer| peer.is_connected())?;
+        Some(connected.features)
+    }
+
     /// A name for a new link to a connected peer, and its secret.
     pub(crate) fn new_link(&mut self, id: PeerId) -> (LinkId, Secret) {
         let secret = self.secrets.fresh();
         let own_name = self.config.name;
         let peer = self.peers.get_mut(&id).expect("links lead to connected peers");
         let half = if peer.name.is_some_and(|name| own_name > name) { UPPER_HALF } else { 0 };
-        let link = LinkId(half | peer.next_link);
+        let link = LinkId(half + peer.next_link);
         peer.next_link += 1;
         (link, secret)
     }

@@ -245,6 +245,22 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_behind_a_gap_can_be_taken_alone() {
+        let (mut queue, mut spares) = (ParcelQueue::new(5), Spares::new());
+        assert_eq!(queue.take_unreachable(), []);
+        for number in [8, 5, 7] {
+            queue.insert(number, parcel(number as u8), &mut spares).unwrap();
+        }
+        assert_eq!((queue.len(), queue.num_held(), queue.expected()), (1, 3, 6));
+        assert_eq!(queue.take_unreachable(), [parcel(7), parcel(8)]);
+        assert_eq!((queue.len(), queue.num_held(), queue.num_bytes()), (1, 1, 3));
+        assert_eq!(queue.pop(&mut spares), Some(parcel(5)));
+        queue.insert(7, parcel(7), &mut spares).unwrap();
+        assert_eq!(queue.take_unreachable(), [parcel(7)]);
+        assert!(queue == ParcelQueue::new(6), "as if nothing had ever been in it");
+    }
+
+    #[test]
     fn an_emptied_queue_leaves_its_memory_to_the_next() {
         let (mut first, mut second) = (ParcelQueue::new(0), ParcelQueue::new(0));
         let mut spares = Spares::new();

@@ -14,7 +14,7 @@ pub(crate) struct Key {
 impl Key {
     /// A number that is never zero.
     pub(crate) fn to_bits(self) -> u64 {
-        u64::from(self.generation.get()) << 32 | u64::from(self.index)
+        (u64::from(self.generation.get()) << 32) + u64::from(self.index)
     }
 
     /// Any number gives a key; one that was never given out finds nothing.

@@ -121,4 +121,15 @@ mod tests {
         assert_eq!((&list).into_iter().count(), 5);
         assert_eq!(list.into_iter().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
     }
+
+    #[test]
+    fn entries_can_be_added_and_changed() {
+        let mut list = ThinVec::new();
+        list.push(1);
+        list.extend([2, 3]);
+        list[1] = 7;
+        assert_eq!(list, [1, 7, 3]);
+        assert!(list != [1, 7, 4] && list != [1, 7]);
+        assert_eq!(list.into_vec(), [1, 7, 3]);
+    }
 }

@@ -10,7 +10,7 @@ use ipcz_core::{
 
 use super::allocation::{Outcome, Waiting};
 use super::callbacks::Callbacks;
-use super::link::{Link, Outgoing};
+use super::link::{Addressed, Link, Outgoing};
 use super::notices::Notice;
 use super::payload::Contents;
 use super::pump::{LINGER, LinkHandler, guarded};
@@ -18,6 +18,7 @@ use super::state::{ConnectionState, Shared, State};
 use crate::driver::{Attachment, Transport};
 use crate::shm::Region;
 use crate::sync::lock;
+use crate::wire;
 
 /// Work that needs the node's lock released. Most steps have none or one piece of it, and an empty
 /// list costs no allocation.
@@ -25,6 +26,8 @@ use crate::sync::lock;
 pub(crate) struct Work {
     activate: Vec<Arc<Link>>,
     flush: Vec<Arc<Link>>,
+    /// Links to peers that shared memory can be offered to.
+    offer: Vec<Arc<Link>>,
     close: Vec<(Arc<Link>, Cause)>,
     notices: Vec<(Notice, TrapEvent)>,
     pairings: Vec<Pairing>,
@@ -39,11 +42,18 @@ pub(crate) struct Work {
     /// Who waits for memory, and what became of it.
     allocated: Vec<(Arc<Waiting>, Outcome)>,
     /// Messages to peers that are gone. They may own what is not to be closed under a lock.
-    undeliverable: Vec<Outgoing>,
+    undeliverable: Vec<Addressed>,
     /// Connections of which more is known.
     changed: Vec<Arc<ConnectionState>>,
     /// The pump has callbacks to run.
     callbacks: bool,
+}
+
+/// A side of a link.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Maker {
+    Here,
+    There,
 }
 
 impl State {
@@ -76,6 +86,7 @@ impl State {
                 }
                 Effect::DropMemory(id) => work.unwanted_memory.extend(self.memory.remove(&id)),
                 Effect::Connected(peer) => {
+                    work.offer.extend(self.link_to_offer(peer));
                     let Some(state) = self.connections.get(&peer) else { continue };
                     lock(&state.progress).name = self.engine.peer_name(peer);
                     work.changed.push(Arc::clone(state));
@@ -85,12 +96,12 @@ impl State {
         }
     }
 
-    fn send(&mut self, peer: PeerId, message: Outgoing, work: &mut Work) {
+    fn send(&mut self, peer: PeerId, message: Addressed, work: &mut Work) {
         let Some(link) = self.links.get(&peer) else {
             work.undeliverable.push(message);
             return;
         };
-        link.push(message);
+        link.push(Outgoing::Message(message));
         if !work.flush.iter().any(|known| Arc::ptr_eq(known, link)) {
             work.flush.push(Arc::clone(link));
         }
@@ -104,6 +115,35 @@ impl State {
         if let Some(state) = self.connections.remove(&peer) {
             lock(&state.progress).ended = Some(cause);
             work.changed.push(state);
+        }
+    }
+
+    /// The link to a peer that has just said hello, if this side is to make memory for it.
+    fn link_to_offer(&self, peer: PeerId) -> Option<Arc<Link>> {
+        self.links.get(&peer).filter(|_| self.maker_of(peer) == Some(Maker::Here)).cloned()
+    }
+
+    /// Whether a peer may offer this node memory.
+    pub(super) fn may_be_offered(&self, peer: PeerId) -> bool {
+        self.maker_of(peer) == Some(Maker::There)
+    }
+
+    /// Which side makes the memory for a link, if it is to have any: of those that can, the one with
+    /// the lesser name.
+    fn maker_of(&self, peer: PeerId) -> Option<Maker> {
+        let (own, theirs) = (self.engine.config().features, self.engine.features_of(peer)?);
+        let can = |features: u64| features & wire::feature::OFFERS_MEMORY != 0;
+        if own & theirs & wire::feature::SHARED_MEMORY == 0 {
+            return None;
+        }
+        match (can(own), can(theirs)) {
+            (false, false) => None,
+            (true, false) => Some(Maker::Here),
+            (false, true) => Some(Maker::There),
+            (true, true) if self.engine.config().name < self.engine.peer_name(peer)? => {
+                Some(Maker::Here)
+            }
+            (true, true) => Some(Maker::There),
         }
     }
 
@@ -146,6 +186,9 @@ impl Shared {
         }
         for link in work.flush {
             link.flush();
+        }
+        for link in work.offer {
+            link.offer(self);
         }
         for (link, cause) in work.close {
             self.close_link(link, cause);
@@ -208,7 +251,7 @@ impl Shared {
 
 fn give(notice: Notice, event: TrapEvent) {
     match notice {
-        Notice::Wake(waker) => waker.wake(),
+        Notice::Wake(waker) | Notice::Thread(waker) => waker.wake(),
         Notice::Watch(watcher) => watcher.on_ready(),
         Notice::Call(callback) => callback(event),
     }

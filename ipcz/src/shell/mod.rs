@@ -10,7 +10,7 @@
 //!  frames ───┘        └──────────────────────┘        └─ callbacks (the pump's thread)
 //! ```
 //!
-//! What it costs, beside the payload, which is moved and never copied here:
+//! What it costs, beside the payload, which is moved; shared memory takes one copy in and one out:
 //!
 //! | | locks of the node | other locks | allocations | system calls |
 //! | --- | --- | --- | --- | --- |
@@ -19,8 +19,11 @@
 //! | a pair of portals opened | 1 | - | - | - |
 //! | one of them closed | 1 | - | - | - |
 //! | put, where somebody waits | 1 | - | 1, for what is to be told | 1 if a thread sleeps there |
-//! | put, to another node | 1 | 3, short, of the link; the driver's | the message's head, 1 list | the driver's: 1 to send |
-//! | arrival of a batch | 1 | the driver's | the head and body of each | the driver's: 2 a batch |
+//! | put, to another node by its transport | 1 | 3, short, of the link; the driver's | the message's head, 1 list | the driver's: 1 to send |
+//! | arrival of a batch by the transport | 1 | the driver's | the head and body of each | the driver's: 2 a batch |
+//! | put, to another node by shared memory | 1 | 3, short, of the link; 2 of the arena if it is large | - | - if the peer is awake, else 1 |
+//! | arrival of a batch by shared memory | 1 | 3, short, of the inlet | the body of each, 1 list | - |
+//! | waiting for it | 2 | of the seat, of the list of links | the trap's place | 1 to sleep, unless it comes at once |
 //! | a trap's callback | the put's | 2, of the queue of callbacks | its box | 1 to wake the pump, if it sleeps |
 //!
 //! A parcel with handles allocates the lists of its handles besides. Tables and the memory of queues
@@ -31,8 +34,8 @@
 //! needs a second step to reach another node (`serialize`).
 //!
 //! # Whose code runs where
-//! Wakers run at the end of whatever step they were waiting for, on its thread: the pump's, or that
-//! of a put. Callbacks of traps run on the pump's thread alone. Either may use the node, drop its
+//! Wakers run at the end of whatever step they were waiting for, on its thread: the pump's, that of a
+//! put, or that of a thread which waits and reads for all (`lead`). Callbacks of traps run on the pump's thread alone. Either may use the node, drop its
 //! last handle or shut it down; either may panic: the panic hook reports that, and the node goes on,
 //! since what else the step had to do is what others wait for. Serializers of objects, and the
 //! destructors of those that nobody takes, run at the end of the step that made them necessary, and
@@ -42,6 +45,7 @@
 mod allocation;
 mod callbacks;
 mod carry;
+mod lead;
 mod link;
 mod notices;
 mod origin;
@@ -56,4 +60,4 @@ pub(crate) use notices::{Notice, Watcher};
 pub(crate) use origin::Origin;
 pub(crate) use payload::{AnyValue, Contents, Loose, Slot, Value};
 pub(crate) use state::{ConnectionState, Guard, Shared};
-pub(crate) use wait::{Parker, block_on};
+pub(crate) use wait::block_on;

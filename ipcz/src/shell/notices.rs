@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Waker;
 
 use ipcz_core::{PortalId, TrapConditions, TrapEvent, TrapId, TrapRefused};
@@ -17,8 +18,10 @@ pub(crate) trait Watcher: Send + Sync {
 
 /// What is done when a trap fires.
 pub(crate) enum Notice {
-    /// Wakes a task or a thread.
+    /// Wakes a task.
     Wake(Waker),
+    /// Wakes a thread that waits, and reads for itself while it does.
+    Thread(Waker),
     /// Tells a part of this crate.
     Watch(Arc<dyn Watcher>),
     /// Runs the application's own code, on the pump's thread if there is one.
@@ -30,6 +33,8 @@ pub(crate) enum Notice {
 pub(crate) struct Notices {
     by_trap: BTreeMap<TrapId, Notice>,
     last: u64,
+    /// How many of them are no thread's, for whoever wants to know without the node's lock.
+    others: Arc<AtomicU32>,
 }
 
 impl Notices {
@@ -37,12 +42,23 @@ impl Notices {
     pub(crate) fn add(&mut self, notice: Notice) -> TrapId {
         self.last += 1;
         let trap = TrapId(self.last);
+        if !matches!(notice, Notice::Thread(_)) {
+            self.others.fetch_add(1, Ordering::SeqCst);
+        }
         self.by_trap.insert(trap, notice);
         trap
     }
 
     pub(crate) fn remove(&mut self, trap: TrapId) -> Option<Notice> {
-        self.by_trap.remove(&trap)
+        let notice = self.by_trap.remove(&trap)?;
+        if !matches!(notice, Notice::Thread(_)) {
+            self.others.fetch_sub(1, Ordering::SeqCst);
+        }
+        Some(notice)
+    }
+
+    pub(super) fn others(&self) -> Arc<AtomicU32> {
+        Arc::clone(&self.others)
     }
 
     pub(crate) fn contains(&self, trap: TrapId) -> bool {

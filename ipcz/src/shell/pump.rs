@@ -14,18 +14,19 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ipcz_core::{Message, NetworkMessage, PeerId, ProtocolViolation, Provided, Relay};
+use ipcz_core::{Message, NetworkMessage, PeerId, Provided};
 
-use super::link::Link;
-use super::origin::Origin;
-use super::payload::{Contents, Slot};
+use super::link::{Incoming, Link, into_message};
 use super::state::{Shared, State};
 use crate::driver::{Attachment, Frame, Pump, TransportClosed, TransportHandler};
-use crate::wire::{self, HandleKind};
+use crate::wire::LinkMessage;
 
 /// How long a link that is closed on purpose may take to hand over what was put before, unless
 /// whoever shuts the node down says more.
 pub(super) const LINGER: Duration = Duration::from_secs(5);
+
+/// How many batches of a peer's are read after its transport was closed: what a ring can hold, and more.
+const MAX_LAST_BATCHES: usize = 256;
 
 /// Runs code of the application, and outlives its panic, of which the panic hook has told already.
 /// What else the step has to do must not be lost with it: others wait for that.
@@ -63,8 +64,9 @@ impl Shared {
         if self.is_over() {
             return Ok(());
         }
+        let tick = self.read_in_background();
         let more = self.callbacks.is_due().then_some(Duration::ZERO);
-        let waited = pump.wait([timeout, more].into_iter().flatten().min());
+        let waited = pump.wait([timeout, more, tick].into_iter().flatten().min());
         if waited.is_err() {
             // The wait itself cannot fail while the driver lives; without it nothing arrives.
             let peers = self.look(|state| state.links.keys().copied().collect::<Vec<_>>());
@@ -115,26 +117,51 @@ impl Shared {
 pub(super) struct LinkHandler {
     shared: Arc<Shared>,
     link: Arc<Link>,
-    /// What parcels from there remember.
-    origin: Arc<Origin>,
 }
 
 impl LinkHandler {
     pub(super) fn new(shared: Arc<Shared>, link: Arc<Link>) -> Self {
-        let origin = Arc::new(Origin::new(&shared, &link));
-        Self { shared, link, origin }
-    }
-
-    fn message_of(&self, frame: Frame) -> Incoming {
-        let mut message = into_message(frame);
-        if let Ok((Message::Parcel { payload, .. }, _)) = &mut message {
-            payload.origin = Some(Arc::clone(&self.origin));
-        }
-        message
+        link.set_origin(&shared);
+        Self { shared, link }
     }
 
     fn peer(&self) -> PeerId {
         self.link.peer
+    }
+}
+
+impl LinkHandler {
+    /// Takes what came over the transport: messages, words about the link, and what belongs to
+    /// records of the ring.
+    fn take_frames(&self, frames: &mut Vec<Frame>) {
+        let mut messages = Vec::new();
+        for frame in frames.drain(..) {
+            let Some(mut frame) = self.link.take_frame(frame) else { continue };
+            match LinkMessage::decode(&frame.head) {
+                None => messages.push(self.link.stamp(into_message(frame))),
+                Some(word) => {
+                    self.take_messages(&mut messages);
+                    let attachments = std::mem::take(&mut frame.attachments);
+                    let taken =
+                        word.and_then(|word| self.link.take_word(&self.shared, word, attachments));
+                    if taken.is_err() {
+                        return self.shared.step(|state| state.engine.handle_garbage(self.peer()));
+                    }
+                }
+            }
+        }
+        self.take_messages(&mut messages);
+    }
+
+    fn take_messages(&self, messages: &mut Vec<Incoming>) {
+        if messages.is_empty() {
+            return;
+        }
+        self.shared.step(|state| {
+            for message in messages.drain(..) {
+                state.take_message(self.peer(), message);
+            }
+        });
     }
 }
 
@@ -144,18 +171,12 @@ impl TransportHandler for LinkHandler {
     /// A panic in here is a defect of this crate that the peer has found. It costs the peer its
     /// connection, and no other peer anything.
     fn on_frames(&self, frames: &mut Vec<Frame>) {
-        let took = catch_unwind(AssertUnwindSafe(|| {
-            let messages: Vec<_> = frames.drain(..).map(|frame| self.message_of(frame)).collect();
-            self.shared.step(|state| {
-                for message in messages {
-                    state.take_message(self.peer(), message);
-                }
-            });
-        }));
+        let took = catch_unwind(AssertUnwindSafe(|| self.take_frames(frames)));
         if took.is_err() {
             guarded(|| self.shared.step(|state| state.engine.handle_garbage(self.peer())));
             self.link.close_now();
         }
+        self.shared.read_for_nobody(&self.link);
     }
 
     fn on_drained(&self) {
@@ -163,8 +184,16 @@ impl TransportHandler for LinkHandler {
     }
 
     fn on_closed(&self, why: TransportClosed) {
+        // What the peer wrote before it went is there still. It may be writing yet, if it lies.
+        for _ in 0..MAX_LAST_BATCHES {
+            if !self.link.read(&self.shared) {
+                break;
+            }
+        }
+        self.shared.lead.remove(&self.link);
         guarded(|| {
             self.shared.step(|state| match why {
+                _ if self.link.is_broken() => state.engine.handle_garbage(self.peer()),
                 TransportClosed::Violation(_) => state.engine.handle_garbage(self.peer()),
                 _ => state.engine.handle_lost(self.peer()),
             });
@@ -173,11 +202,8 @@ impl TransportHandler for LinkHandler {
     }
 }
 
-/// A message as it arrived, with the transport or the memory that it brought.
-type Incoming = Result<(Message<Contents>, Option<Attachment>), ProtocolViolation>;
-
 impl State {
-    fn take_message(&mut self, peer: PeerId, message: Incoming) {
+    pub(super) fn take_message(&mut self, peer: PeerId, message: Incoming) {
         match message {
             Ok((mut message, carried)) => {
                 if let (Message::Network(message), Some(carried)) = (&mut message, carried) {
@@ -205,95 +231,4 @@ impl State {
             _ => {}
         }
     }
-}
-
-fn into_message(frame: Frame) -> Incoming {
-    let Frame { head, body, attachments } = frame;
-    let mut attachments = attachments.into_iter();
-    let mut carried = None;
-    let message = match wire::decode(&head)? {
-        Message::Parcel { link, sequence, hops, relayed, payload, portals } => {
-            let payload = contents(body, &payload, &mut attachments)?;
-            Message::Parcel { link, sequence, hops, relayed, payload, portals }
-        }
-        Message::Relay(Relay { from, to, id, handles }) if body.is_empty() => {
-            let handles = contents(body, &handles, &mut attachments)?;
-            Message::Relay(Relay { from, to, id, handles })
-        }
-        _ if !body.is_empty() => return Err(ProtocolViolation("a payload without a parcel")),
-        Message::Network(message) => {
-            carried = match (message.transport(), message.memory()) {
-                (None, None) => None,
-                wanted => match (wanted, attachments.next()) {
-                    ((Some(_), _), Some(it @ Attachment::Transport(_))) => Some(it),
-                    ((_, Some(_)), Some(it @ Attachment::Region(_))) => Some(it),
-                    _ => return Err(ProtocolViolation("a transport or memory that is missing")),
-                },
-            };
-            Message::Network(message)
-        }
-        Message::Hello(hello) => Message::Hello(hello),
-        Message::Route(link, message) => Message::Route(link, message),
-        Message::Accept(accept) => Message::Accept(accept),
-        // With a body, which was refused above.
-        Message::Relay(_) => return Err(ProtocolViolation("a payload without a parcel")),
-    };
-    match attachments.next() {
-        None => Ok((message, carried)),
-        Some(_) => Err(ProtocolViolation("an attachment that nothing names")),
-    }
-}
-
-/// Makes the contents of what arrived. The list of kinds is a whole tree: decoding has seen to that.
-fn contents(
-    mut data: Vec<u8>,
-    kinds: &[HandleKind],
-    attachments: &mut impl Iterator<Item = Attachment>,
-) -> Result<Contents, ProtocolViolation> {
-    if data.len() > wire::MAX_PAYLOAD {
-        return Err(ProtocolViolation("a payload that is too large"));
-    }
-    let within = kinds.iter().map(|kind| match kind {
-        HandleKind::Parcel { num_bytes, .. } => u64::from(*num_bytes),
-        HandleKind::Portal | HandleKind::Attachment | HandleKind::Relayed => 0,
-    });
-    let own = (data.len() as u64).checked_sub(within.sum());
-    let own = own.ok_or(ProtocolViolation("parcels with more data than there is"))?;
-    let within = match own as usize {
-        0 => std::mem::take(&mut data),
-        own => data.split_off(own),
-    };
-    let mut kinds = kinds.iter();
-    let count = kinds.len();
-    let slots = slots(count, &mut kinds, &mut within.as_slice(), attachments)?;
-    Ok(Contents::new(data, slots))
-}
-
-/// Makes the slots of one parcel: `count` of them, or as many as there are.
-fn slots(
-    count: usize,
-    kinds: &mut std::slice::Iter<'_, HandleKind>,
-    data: &mut &[u8],
-    attachments: &mut impl Iterator<Item = Attachment>,
-) -> Result<Vec<Slot>, ProtocolViolation> {
-    let mut made = Vec::with_capacity(count.min(kinds.len()));
-    while made.len() < count
-        && let Some(kind) = kinds.next()
-    {
-        made.push(match kind {
-            HandleKind::Portal => Slot::Portal,
-            HandleKind::Relayed => Slot::Relayed,
-            HandleKind::Attachment => match attachments.next() {
-                Some(Attachment::Handle(handle)) => Slot::Os(handle),
-                Some(Attachment::Region(region)) => Slot::Memory(region),
-                _ => return Err(ProtocolViolation("a handle that is missing or of another kind")),
-            },
-            HandleKind::Parcel { num_bytes, handles } => {
-                let own = data.split_off(..*num_bytes as usize).unwrap_or_default().to_vec();
-                let within = slots((*handles).into(), kinds, data, attachments)?;
-                Slot::Parcel(Box::new(Contents::new(own, within)))
-            }
-        });
-    }
-    Ok(made)
 }

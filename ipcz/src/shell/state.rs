@@ -12,6 +12,7 @@ use ipcz_core::{AllocationId, Cause, Config, Engine, MemoryId, NodeName, PeerId,
 use super::allocation::Waiting;
 use super::callbacks::Callbacks;
 use super::carry::Work;
+use super::lead::Lead;
 use super::link::Link;
 use super::notices::Notices;
 use super::payload::Contents;
@@ -20,6 +21,7 @@ use crate::driver::unix::UnixDriver;
 use crate::driver::{Driver, Transport};
 use crate::shm::Region;
 use crate::sync::lock;
+use crate::wire;
 
 /// What all handles of a node share. The pump and the transports hold it too.
 pub(crate) struct Shared {
@@ -30,6 +32,11 @@ pub(crate) struct Shared {
     pub(crate) is_broker: bool,
     state: Mutex<State>,
     pub(super) callbacks: Callbacks,
+    pub(super) lead: Lead,
+    /// Whether waiting threads may stay awake for a little while.
+    pub(super) spins: bool,
+    /// Whether this node can make memory for links, and send it directly.
+    pub(super) offers_memory: bool,
     /// Signalled when the last link is gone.
     idle: Condvar,
 }
@@ -97,7 +104,11 @@ impl Shared {
         driver: Arc<dyn Driver>,
         system: Option<Arc<UnixDriver>>,
         config: Config,
+        spins: bool,
     ) -> io::Result<Arc<Self>> {
+        let offers_memory = config.features & wire::feature::OFFERS_MEMORY != 0;
+        let notices = Notices::default();
+        let lead = Lead::new(notices.others());
         let shared = Arc::new(Self {
             driver,
             system,
@@ -111,13 +122,16 @@ impl Shared {
                 memory: BTreeMap::new(),
                 last_memory: 0,
                 allocations: BTreeMap::new(),
-                notices: Notices::default(),
+                notices,
                 connections: BTreeMap::new(),
                 open_transports: 0,
                 stopped: false,
                 cut_short: false,
             }),
             callbacks: Callbacks::default(),
+            lead,
+            spins,
+            offers_memory,
             idle: Condvar::new(),
         });
         shared.start_pump()?;

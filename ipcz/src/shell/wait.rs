@@ -1,34 +1,60 @@
-//! Threads that wait: parked until a waker is used, with or without a deadline.
+//! Threads that wait: asleep until a waker is used, with or without a deadline.
+//!
+//! While it waits, a thread may be the node's *leader* (`lead`): it then reads the shared memory of
+//! all peers itself, and sleeps in a way that peers can end. All others sleep until they are told.
 
 use std::cell::Cell;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
-/// A waker that unparks the thread it was made on.
-struct Unpark {
+use crate::shm::futex::{self, Watched};
+
+/// A waker that wakes the thread it was made on.
+pub(super) struct Sleeper {
     thread: Thread,
-    notified: AtomicBool,
+    /// [`NOTIFIED`] from when the waker is used until the thread looks.
+    word: AtomicU32,
+    /// Whether the thread sleeps on its word, rather than parked.
+    on_word: AtomicBool,
 }
 
-impl Wake for Unpark {
+const QUIET: u32 = 0;
+const NOTIFIED: u32 = 1;
+
+impl Wake for Sleeper {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.notified.swap(true, Ordering::Release) {
+        if self.word.swap(NOTIFIED, Ordering::SeqCst) == NOTIFIED {
+            return;
+        }
+        // Whoever says that it sleeps on its word does so before it sleeps, and the system looks at the
+        // word once more: so it is seen here, or the word is seen there.
+        if self.on_word.load(Ordering::SeqCst) {
+            futex::wake(&self.word, false);
+        } else {
             self.thread.unpark();
         }
     }
 }
 
+impl Sleeper {
+    /// Whether the waker was used since the last time. Acquires what its user did before.
+    fn take_notice(&self) -> bool {
+        self.word.load(Ordering::Relaxed) == NOTIFIED
+            && self.word.swap(QUIET, Ordering::Acquire) == NOTIFIED
+    }
+}
+
 /// Lets the current thread sleep until its waker is used.
 pub(crate) struct Parker {
-    unpark: Arc<Unpark>,
+    sleeper: Arc<Sleeper>,
     waker: Waker,
 }
 
@@ -39,9 +65,12 @@ thread_local! {
 
 impl Parker {
     fn new() -> Self {
-        let unpark =
-            Arc::new(Unpark { thread: thread::current(), notified: AtomicBool::new(false) });
-        Self { waker: Waker::from(Arc::clone(&unpark)), unpark }
+        let sleeper = Arc::new(Sleeper {
+            thread: thread::current(),
+            word: AtomicU32::new(QUIET),
+            on_word: AtomicBool::new(false),
+        });
+        Self { waker: Waker::from(Arc::clone(&sleeper)), sleeper }
     }
 
     /// Runs `wait` with a parker of this thread that nobody else uses meanwhile: a wait inside of
@@ -58,10 +87,19 @@ impl Parker {
         &self.waker
     }
 
+    pub(super) fn sleeper(&self) -> &Arc<Sleeper> {
+        &self.sleeper
+    }
+
+    /// Whether the waker was used since the last time this, or a sleep, said so.
+    pub(super) fn take_notice(&self) -> bool {
+        self.sleeper.take_notice()
+    }
+
     /// Sleeps until the waker is used, or was since the last call, or until `deadline`. Gives
     /// whether the deadline has passed. May return for no reason.
     pub(crate) fn park(&self, deadline: Option<Instant>) -> bool {
-        if self.unpark.notified.swap(false, Ordering::Acquire) {
+        if self.take_notice() {
             return false;
         }
         match deadline {
@@ -75,8 +113,28 @@ impl Parker {
             }
         }
         // Acquires what the waker's user did before: the caller looks at it next.
-        self.unpark.notified.swap(false, Ordering::Acquire);
+        self.take_notice();
         false
+    }
+
+    /// Sleeps as [`Parker::park`] does, or until one of `words` does not hold its value any more and
+    /// its waker says so.
+    pub(super) fn park_on<'a>(
+        &'a self,
+        words: impl Iterator<Item = Watched<'a>>,
+        deadline: Option<Instant>,
+    ) -> bool {
+        self.sleeper.on_word.store(true, Ordering::SeqCst);
+        let own = Watched { word: &self.sleeper.word, value: QUIET, shared: false };
+        let over = futex::sleep(std::iter::once(own).chain(words), deadline);
+        self.sleeper.on_word.store(false, Ordering::Relaxed);
+        self.take_notice();
+        over
+    }
+
+    /// Whether the waker was used, and nobody has looked.
+    pub(super) fn has_notice(&self) -> bool {
+        self.sleeper.word.load(Ordering::Relaxed) == NOTIFIED
     }
 }
 
@@ -116,7 +174,24 @@ mod tests {
 
     #[test]
     fn a_parker_is_made_once() {
-        let first = Parker::with(|parker| Arc::as_ptr(&parker.unpark));
-        assert_eq!(Parker::with(|parker| Arc::as_ptr(&parker.unpark)), first);
+        let first = Parker::with(|parker| Arc::as_ptr(&parker.sleeper));
+        assert_eq!(Parker::with(|parker| Arc::as_ptr(&parker.sleeper)), first);
+    }
+
+    #[test]
+    fn a_thread_on_its_word_is_woken_by_its_waker() {
+        Parker::with(|parker| {
+            let waker = parker.waker().clone();
+            let woken = Arc::new(AtomicBool::new(false));
+            let said = Arc::clone(&woken);
+            let thread = thread::spawn(move || {
+                said.store(true, Ordering::Release);
+                waker.wake();
+            });
+            while !woken.load(Ordering::Acquire) {
+                assert!(!parker.park_on(std::iter::empty(), None));
+            }
+            thread.join().unwrap();
+        });
     }
 }

@@ -27,8 +27,11 @@
 //! The kind tells a thread that waits for something from the background thread, so that each has a
 //! wake-up of its own and one bell never wakes both.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::futex::{self, Watched};
+use super::mapping::Mapping;
 use super::memory::{Memory, Word};
 use super::ring::{FLAG, Place};
 use super::{OutOfBounds, RingBroken};
@@ -105,5 +108,20 @@ impl<M: Memory> Sleeper<M> {
     #[inline]
     pub fn disarm(&self) {
         self.flag.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Doorbell<Arc<Mapping>> {
+    /// Wakes a waiter that sleeps on the flag.
+    pub(crate) fn wake_waiter(&self) {
+        futex::wake(self.flag.atomic(), true);
+    }
+}
+
+impl Sleeper<Arc<Mapping>> {
+    /// The flag, to sleep on it as a waiter that has armed it.
+    pub(crate) fn watched(&self) -> Watched<'_> {
+        let value = (Sleep::Waiter as u32).to_le();
+        Watched { word: self.flag.atomic(), value, shared: true }
     }
 }

@@ -152,7 +152,7 @@ pub struct SharedWord {
 
 impl SharedWord {
     #[inline]
-    fn atomic(&self) -> &AtomicU32 {
+    pub(super) fn atomic(&self) -> &AtomicU32 {
         let at = self.mapping.raw.as_mut_ptr().wrapping_add(self.offset).cast::<u32>();
         // SAFETY: `Mapping::word` has checked that the word is aligned and within the mapping, which
         // lives as long as `self`, and so as long as the reference (1, 2 above). Every pattern of

@@ -13,13 +13,16 @@
 //! | `record`, `ring` | messages in order, one direction a ring |
 //! | `doorbell` | who sleeps, and who has to wake them |
 //! | `arena` | blocks for payloads that are too large for a ring |
+//! | `futex`, `cpu` | what the system is asked while a thread waits |
 //! | `spin` | whether waiting awake would pay |
 //! | `models` | what loom checks of all this |
 
 #[doc(hidden)]
 pub mod arena;
+mod cpu;
 #[doc(hidden)]
 pub mod doorbell;
+pub(crate) mod futex;
 #[doc(hidden)]
 pub mod layout;
 #[doc(hidden)]
@@ -41,6 +44,7 @@ mod models;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
+pub(crate) use cpu::current_cpu;
 pub use mapping::{Mapping, OutOfBounds};
 pub use region::{Region, RegionError};
 

@@ -9,10 +9,10 @@ use super::{
     HELLO_IS_BROKER, HELLO_RELAYS_HANDLES, HELLO_WANTS_BROKER, HELLO_WANTS_MEMORY, HandleKind, tag,
 };
 
-/// The head of a message. `handles` is what a parcel, with the parcels in it, or a relay holds, in
-/// order, and empty for all others.
-pub(crate) fn encode<P>(message: &Message<P>, handles: &[HandleKind]) -> Vec<u8> {
-    let mut out = Writer(Vec::with_capacity(64));
+/// Appends the head of a message to `out`. `handles` is what a parcel, with the parcels in it, or a relay
+/// holds, in order, and empty for all others.
+pub(crate) fn encode<P>(message: &Message<P>, handles: &[HandleKind], out: &mut Vec<u8>) {
+    let mut out = Writer(out);
     match message {
         Message::Hello(hello) => out.hello(hello),
         Message::Parcel { link, sequence, hops, relayed, portals, .. } => {
@@ -28,12 +28,11 @@ pub(crate) fn encode<P>(message: &Message<P>, handles: &[HandleKind]) -> Vec<u8>
         Message::Accept(accept) => out.accept(accept),
         Message::Network(message) => out.network(message),
     }
-    out.0
 }
 
-struct Writer(Vec<u8>);
+struct Writer<'a>(&'a mut Vec<u8>);
 
-impl Writer {
+impl Writer<'_> {
     fn u8(&mut self, value: u8) {
         self.0.push(value);
     }

@@ -62,9 +62,19 @@
 
 mod decode;
 mod encode;
+mod link;
 
 pub(crate) use decode::decode;
 pub(crate) use encode::encode;
+pub(crate) use link::{LinkMessage, Offer};
+
+/// What a hello says of optional features, as bits.
+pub(crate) mod feature {
+    /// Links may be carried by shared memory.
+    pub(crate) const SHARED_MEMORY: u64 = 1;
+    /// The sender can make that memory, and send it directly.
+    pub(crate) const OFFERS_MEMORY: u64 = 2;
+}
 
 /// What stands in one place of a parcel's list of handles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

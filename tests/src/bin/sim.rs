@@ -3,26 +3,31 @@
 //! ```text
 //! sim --seeds A..B [--nodes N] [--steps M] [--hostile]
 //! sim --seed S --trace [--dot] [--nodes N] [--steps M] [--hostile]
+//! sim --replay FILE [--trace] [--dot]
 //! sim --exhaustive [--world NAME] [--states LIMIT]
 //! ```
 //!
 //! `--trace` prints the routes after each step, as text; with `--dot` also as a graph in the language of
 //! Graphviz, from `graph routes {` to the next line that is `}`: terminals are boxes, proxies circles,
-//! decaying links dashed. `--world` explores the worlds whose names contain NAME.
+//! decaying links dashed. `--replay` carries out a trace as a failing seed prints it, and lets things come to
+//! rest after it in sixteen orders, or with `--trace` in one. `--world` explores the worlds whose names contain NAME.
 
 use std::process::ExitCode;
 
 use ipcz_tests::sim::explore::{Found, PLOTS, explore};
 use ipcz_tests::sim::run::{Outcome, run_seed, shrink};
-use ipcz_tests::sim::schedule::{Profile, Wanted};
-use ipcz_tests::sim::{World, run};
+use ipcz_tests::sim::{Profile, Start, Trace, Violation, Wanted, run};
 
 /// Failing seeds after which it is pointless to go on.
 const ENOUGH: u64 = 10;
 
+/// How many ways there are for a trace that is replayed to come to rest.
+const ENDINGS: u64 = 16;
+
 const USAGE: &str = "\
 usage: sim --seeds A..B [--nodes N] [--steps M] [--hostile]
        sim --seed S --trace [--dot] [--nodes N] [--steps M] [--hostile]
+       sim --replay FILE [--trace] [--dot]
        sim --exhaustive [--world NAME] [--states LIMIT]
 
 --trace prints the routes after each step; with --dot as Graphviz graphs too.";
@@ -32,6 +37,7 @@ struct Options {
     trace: bool,
     dot: bool,
     world: String,
+    replay: Option<String>,
     exhaustive: bool,
     states: usize,
     wanted: Wanted,
@@ -46,10 +52,11 @@ fn main() -> ExitCode {
         }
     };
     std::panic::set_hook(Box::new(|_| {}));
-    match (options.exhaustive, options.trace) {
-        (true, _) => exhaust(&options),
-        (false, true) => show(&options),
-        (false, false) => search(&options),
+    match (options.exhaustive, &options.replay, options.trace) {
+        (true, ..) => exhaust(&options),
+        (false, Some(file), _) => replay(file, &options),
+        (false, None, true) => show_seed(&options),
+        (false, None, false) => search(&options),
     }
 }
 
@@ -59,6 +66,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         trace: false,
         dot: false,
         world: String::new(),
+        replay: None,
         exhaustive: false,
         states: 2_000_000,
         wanted: Wanted::default(),
@@ -84,6 +92,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--trace" => options.trace = true,
             "--dot" => options.dot = true,
             "--world" => options.world = args.next().ok_or("--world NAME")?,
+            "--replay" => options.replay = Some(args.next().ok_or("--replay FILE")?),
             "--exhaustive" => options.exhaustive = true,
             "--states" => options.states = number(args.next())?,
             other => return Err(format!("{other} is not an option")),
@@ -134,26 +143,49 @@ fn search(options: &Options) -> ExitCode {
     if violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn start(seed: u64, options: &Options) -> World {
-    Profile::of_seed(seed, options.wanted).world(seed)
+fn start(seed: u64, options: &Options) -> Start {
+    Profile::of_seed(seed, options.wanted).start(seed)
 }
 
 fn report(seed: u64, options: &Options, outcome: &Outcome) {
-    let shrunk = shrink(&start(seed, options), outcome);
+    let start = start(seed, options);
+    let shrunk = shrink(&start.world(), outcome);
     for violation in [&outcome.violation, &shrunk.violation].into_iter().flatten() {
         println!("seed {seed}: {}: {}", violation.invariant, violation.detail);
     }
     println!("seed {seed}: {} steps, {} after shrinking:", outcome.trace.len(), shrunk.trace.len());
-    for step in &shrunk.trace {
-        println!("    {step}");
-    }
+    print!("{}", Trace { start, steps: shrunk.trace });
 }
 
-/// Replays one seed and prints the routes after each step.
-fn show(options: &Options) -> ExitCode {
+fn show_seed(options: &Options) -> ExitCode {
     let seed = options.seeds.start;
     let outcome = run_seed(seed, options.wanted);
-    let mut world = start(seed, options);
+    show(&start(seed, options), &outcome, options);
+    judge(&format!("seed {seed}"), outcome.violation)
+}
+
+/// Carries out a trace that was kept.
+fn replay(file: &str, options: &Options) -> ExitCode {
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string());
+    let trace: Trace = match text.and_then(|text| text.parse()) {
+        Ok(trace) => trace,
+        Err(what) => {
+            eprintln!("{file}: {what}");
+            return ExitCode::from(2);
+        }
+    };
+    if options.trace {
+        let outcome = trace.replay(0);
+        show(&trace.start, &outcome, options);
+        return judge(file, outcome.violation);
+    }
+    judge(file, (0..ENDINGS).find_map(|ending| trace.replay(ending).violation))
+}
+
+/// Prints the routes after each step.
+fn show(start: &Start, outcome: &Outcome, options: &Options) {
+    let mut world = start.world();
+    println!("{start}");
     for (index, step) in outcome.trace.iter().enumerate() {
         println!("{index:5} {step}");
         let applied = run::caught(|| world.apply(step).map(|_| ()));
@@ -165,10 +197,13 @@ fn show(options: &Options) -> ExitCode {
             break;
         }
     }
-    match &outcome.violation {
+}
+
+fn judge(what: &str, violation: Option<Violation>) -> ExitCode {
+    match violation {
         None => ExitCode::SUCCESS,
         Some(violation) => {
-            println!("seed {seed}: {}: {}", violation.invariant, violation.detail);
+            println!("{what}: {}: {}", violation.invariant, violation.detail);
             ExitCode::FAILURE
         }
     }

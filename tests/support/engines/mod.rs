@@ -1,7 +1,9 @@
 //! Engines that are driven by hand: one whose peers a test plays itself, and small networks.
 #![allow(dead_code, unreachable_pub, reason = "each test uses some of it")]
 
+pub mod cargo;
 pub mod net;
+pub mod things;
 
 use ipcz_core::{
     Config, Descriptor, Effect, Engine, Hello, LinkId, Message, NodeName, Parcel, PeerId, PortalId,
@@ -68,13 +70,26 @@ pub struct Bench {
 
 impl Bench {
     pub fn new() -> Self {
-        let mut engine = Engine::new(config(5, true));
+        Self::with(config(5, true))
+    }
+
+    pub fn with(config: Config) -> Self {
+        let mut engine = Engine::new(config);
         let (low, at_low) = engine.connect(Relation::Client, 2).unwrap();
         let (high, at_high) = engine.connect(Relation::Client, 2).unwrap();
         engine.handle_message(low, Message::Hello(hello(3, 2))).unwrap();
         engine.handle_message(high, Message::Hello(hello(7, 2))).unwrap();
         while engine.poll_effect().is_some() {}
         Self { engine, low, high, at_low, at_high }
+    }
+
+    /// Connects another broker, which the test plays too, with one portal.
+    pub fn other_broker(&mut self, name: u128) -> (PeerId, PortalId) {
+        let (peer, portals) = self.engine.connect(Relation::Broker, 1).unwrap();
+        let hello = Hello { is_broker: true, ..hello(name, 1) };
+        self.say(peer, Message::Hello(hello)).unwrap();
+        self.asked();
+        (peer, portals[0])
     }
 
     pub fn say(&mut self, peer: PeerId, message: Message<Bytes>) -> Said {

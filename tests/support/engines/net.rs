@@ -231,6 +231,16 @@ impl Net {
         }
     }
 
+    /// Delivers one packet on the connection that was made last, if one is under way there.
+    pub fn step_from_latest(&mut self) -> bool {
+        let last = self.ends.len() - 2;
+        let ready = |&id: &usize| !self.ends[id].queue.is_empty() && !self.ends[id].closed;
+        match (last..last + 2).find(ready) {
+            Some(end) => self.deliver(end),
+            None => false,
+        }
+    }
+
     fn deliver(&mut self, end: usize) -> bool {
         let Some((node, peer)) = self.ends[end].held else { return false };
         match self.ends[end].queue.pop_front() {

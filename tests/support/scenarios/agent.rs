@@ -54,6 +54,10 @@ impl Agent {
                 let connected = self.node_options().from_parent(&self.connect_options())?;
                 self.be_connected(connected, name)?;
             }
+            Order::Reconnect(path, name) => {
+                self.keep(self.node().reconnect(path, &self.connect_options())?, name)?;
+            }
+            Order::Disconnect => self.connections.drain(..).for_each(|it| it.disconnect()),
             Order::Join(path, name) => self.keep(self.node().join(path)?, name)?,
             Order::Accept(name) => self.keep(self.listener()?.accept()?, name)?,
             Order::AcceptBroker(name) => {
@@ -74,6 +78,9 @@ impl Agent {
             Order::Drain { portal, number } => return self.drain(portal, number),
             Order::GetOrEnd { portal, number } => return self.get_or_end(portal, number),
             Order::TryPut { portal, number } => return self.try_put(portal, number),
+            Order::Reject(portal) => {
+                self.portal(portal)?.recv_timeout(PATIENCE)?.reject("as the test wants")?;
+            }
             Order::End(portal) => return self.end(portal),
             Order::Merge(a, b) => self.remove(a)?.merge(self.remove(b)?)?,
             Order::Close { first, count } => {

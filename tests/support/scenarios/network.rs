@@ -282,6 +282,16 @@ impl Network {
         }
     }
 
+    /// Has a node end the connections that it began or accepted.
+    pub fn disconnect(&mut self, place: Place) {
+        self.do_now(place, Order::Disconnect);
+    }
+
+    /// Takes a parcel from a portal and rejects it, which ends the connection that it came over.
+    pub fn reject(&mut self, place: Place, portal: Name) {
+        self.do_now(place, Order::Reject(portal));
+    }
+
     /// Merges two portals.
     pub fn merge(&mut self, place: Place, a: Name, b: Name) {
         self.tell(place, Order::Merge(a, b));

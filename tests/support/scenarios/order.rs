@@ -27,6 +27,10 @@ pub(super) enum Order {
     Listen(PathBuf),
     /// Be a node that is connected to who listens at this path. The first portal gets this name.
     Connect(PathBuf, Name),
+    /// Be connected to who listens at this path, after the broker was lost.
+    Reconnect(PathBuf, Name),
+    /// End all connections that it began or accepted.
+    Disconnect,
     /// Join the broker that listens at this path.
     Join(PathBuf, Name),
     /// Accept who has connected.
@@ -55,6 +59,8 @@ pub(super) enum Order {
     GetOrEnd { portal: Name, number: u64 },
     /// Put one, and learn whether that was refused.
     TryPut { portal: Name, number: u64 },
+    /// Take a parcel from the portal and reject it.
+    Reject(Name),
     /// Wait until the portal's route ends, and say why.
     End(Name),
     /// Merge two portals.

@@ -136,6 +136,46 @@ pub const PLOTS: &[Plot] = &[
     slow("three proxies, the third node crashes", &[&["M(0,2)", "M(0,1)", "M(0,0)"], &["X(1)"]]),
     slow("two routes are joined, the node of an end crashes", &[&["J"], &["M(0,1)"], &["X(0)"]]),
     slow("two routes are joined, the other end's node crashes", &[&["J"], &["M(0,2)"], &["X(1)"]]),
+    slow(
+        "two routes are joined, the other end moves, the node between crashes",
+        &[&["J"], &["M(1,0)"], &["X(2)"]],
+    ),
+    slow(
+        "two routes are joined, the other end moves, its old node crashes",
+        &[&["J"], &["M(1,0)"], &["X(1)"]],
+    ),
+    slow(
+        "two routes are joined, the other end moves, its new node crashes",
+        &[&["J"], &["M(1,0)"], &["X(0)"]],
+    ),
+    slow(
+        "two routes are joined, both ends move, the node between crashes",
+        &[&["J"], &["M(0,1)"], &["M(1,0)"], &["X(2)"]],
+    ),
+    slow(
+        "two routes are joined, the other end is closed, a node crashes",
+        &[&["J"], &["P0", "C(1)"], &["X(2)"]],
+    ),
+    slow(
+        "both ends move to a third node, the other is closed",
+        &[&["M(0,2)"], &["M(1,0)", "C(1)"]],
+    ),
+    slow(
+        "both ends move to one node, the other old one crashes",
+        &[&["M(0,2)"], &["M(1,2)"], &["X(0)"]],
+    ),
+    slow(
+        "both ends move to each other's node, the other crashes",
+        &[&["M(0,1)"], &["M(1,0)"], &["X(0)"]],
+    ),
+    slow(
+        "one end moves and is closed, its introduction is refused",
+        &[&["M(1,2)", "C(1)"], &["F"]],
+    ),
+    slow(
+        "one end moves, the other is closed, its introduction is refused",
+        &[&["M(1,2)"], &["C(0)"], &["F"]],
+    ),
     slow("both ends move twice", &[&["M(0,2)", "M(0,1)"], &["M(1,0)", "M(1,2)"]]),
 ];
 

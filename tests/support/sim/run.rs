@@ -2,7 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::schedule::{Profile, Scheduler, Wanted};
+use super::profile::{Profile, Wanted};
+use super::schedule::Scheduler;
 use super::step::Step;
 use super::world::{Violation, World};
 
@@ -22,7 +23,7 @@ pub struct Outcome {
 #[must_use]
 pub fn run_seed(seed: u64, wanted: Wanted) -> Outcome {
     let profile = Profile::of_seed(seed, wanted);
-    let world = profile.world(seed);
+    let world = profile.start(seed).world();
     let steps = profile.steps;
     let mut run = Run { world, trace: Vec::new(), scheduler: Scheduler::new(seed, profile) };
     let violation = caught(|| run.all(steps));

@@ -1,7 +1,5 @@
 //! What can happen to a world, and how it is carried out.
 
-use std::fmt;
-
 use ipcz_core::{Message, TrapConditions};
 
 use super::conn::{ConnId, Packet, Side};
@@ -9,9 +7,10 @@ use super::model::{Ep, Load, Tag};
 use super::objects::Verdict;
 use super::world::{Violation, World};
 
-/// Something that happens. Steps name everything, so that some can be left out of a trace.
+/// Something that happens. Steps name everything, so that some can be left out of a trace, and are
+/// printed as text that can be read back.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "see how they are printed")]
+#[allow(missing_docs, reason = "they are what `text` prints")]
 pub enum Step {
     Deliver { conn: ConnId, side: Side },
     Open { node: u8, first: Ep },
@@ -34,54 +33,6 @@ pub enum Step {
     Provide { node: u8, grant: bool },
     Forge { conn: ConnId, side: Side, message: Box<Message<Tag>> },
     Withhold { conn: ConnId, side: Side },
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Deliver { conn, side } => {
-                let to = conn.nodes[*side];
-                write!(f, "deliver on {conn} to {to}")
-            }
-            Self::Open { node, first } => write!(f, "open p{first} p{} at {node}", first + 1),
-            Self::Put { via, size, moved } if moved.is_empty() => {
-                write!(f, "put {size} B into p{via}")
-            }
-            Self::Put { via, moved, .. } => write!(f, "put {moved:?} into p{via}"),
-            Self::PutObject { via, moved, fixed } => {
-                write!(f, "put an object and {moved:?} into p{via}, fixed: {fixed}")
-            }
-            Self::Serialize { node, nth, verdict } => {
-                write!(f, "node {node} serializes number {nth}: {verdict:?}")
-            }
-            Self::Get { at } => write!(f, "get from p{at}"),
-            Self::Close { ep } => write!(f, "close p{ep}"),
-            Self::Merge { a, b } => write!(f, "merge p{a} with p{b}"),
-            Self::Trap { ep, conditions } => write!(f, "trap on p{ep}: {conditions:?}"),
-            Self::ClearTrap { trap } => write!(f, "clear trap {trap}"),
-            Self::Garble { conn, side } => {
-                write!(f, "node {} sends garbage on {conn}", conn.nodes[*side])
-            }
-            Self::Connect { to, node, portals, first } => {
-                write!(f, "connect {to} with {node}, portals {portals:?} from p{first}")
-            }
-            Self::Crash { node, keep } => write!(f, "crash {node}, {keep} packets survive"),
-            Self::Drop { conn, keep } => write!(f, "drop {conn}, {keep:?} packets survive"),
-            Self::Disconnect { conn, side } => {
-                write!(f, "node {} disconnects {conn}", conn.nodes[*side])
-            }
-            Self::ShutDown { node } => write!(f, "shut down {node}"),
-            Self::Answer { node, grant } => write!(f, "node {node} introduces: {grant}"),
-            Self::Allocate { node, size } => write!(f, "node {node} asks for {size} B of memory"),
-            Self::Provide { node, grant } => write!(f, "node {node} makes memory: {grant}"),
-            Self::Withhold { conn, side } => {
-                write!(f, "node {} takes back what it sent last on {conn}", conn.nodes[*side])
-            }
-            Self::Forge { conn, side, message } => {
-                write!(f, "node {} forges on {conn}: {message:?}", conn.nodes[*side])
-            }
-        }
-    }
 }
 
 /// Whether a step was possible, or what it broke.

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod deaths;
+mod returns;
 
 use std::path::Path;
 
@@ -43,5 +44,8 @@ scenarios! {
         bodies::a_childs_child_shares_the_broker,
         deaths::nodes_of_a_mesh_die,
         deaths::a_broker_dies_in_the_middle,
+        returns::clients_find_another_broker,
+        returns::a_client_leaves_and_comes_back,
+        returns::introduced_nodes_meet_again,
     }
 }

@@ -9,7 +9,6 @@
 //! | `transport` | one end of a connection |
 //! | `poller` | the epoll set in which a node sleeps |
 //! | `spawn`, `parent`, `inherit` | a connection to a child process, and its other end |
-//! | `bell` | how one side of a shared-memory link wakes the other |
 //! | `listen`, `credentials` | connections between programs that did not spawn each other |
 //!
 //! Every descriptor that is made or received here is close-on-exec from its first moment, except
@@ -19,7 +18,6 @@
 
 mod attachment;
 #[doc(hidden)]
-pub mod bell;
 mod credentials;
 mod framing;
 mod inbound;

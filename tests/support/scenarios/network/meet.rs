@@ -130,6 +130,22 @@ impl Network {
         self.add_road((host, near), (place, far));
     }
 
+    /// Connects a node that has lost its broker to the one at `host`.
+    pub fn reconnect(&mut self, place: Place, host: Place) {
+        self.listen(host);
+        let (near, far) = (self.name(), self.name());
+        if self.has_processes() {
+            // Who has connected first is accepted first.
+            self.do_now(place, Order::Reconnect(self.office.path_of(host), far));
+            self.do_now(host, Order::Accept(near));
+        } else {
+            let (left, right) = self.transports(place, host);
+            self.connect(place, left, Relation::Broker, far);
+            self.connect(host, right, Relation::Client, near);
+        }
+        self.add_road((host, near), (place, far));
+    }
+
     /// Adds a node that the one at `parent` spawns, if it can.
     pub fn add_child(&mut self, parent: Place) -> Place {
         if !self.has_processes() {

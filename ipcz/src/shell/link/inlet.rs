@@ -1,0 +1,335 @@
+//! What a link receives with once it has shared memory.
+//!
+//! Several threads may find that something is there. The first becomes the *reader*; others leave, and the
+//! reader looks again before it ends. What the reader takes out of the ring are private copies. It reads a batch under no
+//! lock, hands it to the engine in one step, and gives the room back with one store.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
+
+use ipcz_core::ProtocolViolation;
+
+use super::frames::{self, Incoming};
+use crate::driver::{Attachment, Driver, Frame};
+use crate::shm::arena::{BLOCK_BYTES, Block, ReceiveArena, SendArena, Span};
+use crate::shm::doorbell::{Sleep, Sleeper};
+use crate::shm::futex::Watched;
+use crate::shm::record::{Kind, NO_CPU};
+use crate::shm::ring::{Incoming as Record, Reader};
+use crate::shm::{Mapping, RingBroken, current_cpu};
+use crate::sync::lock;
+use crate::wire::{LinkMessage, MAX_PAYLOAD};
+
+type Memory = Arc<Mapping>;
+
+/// The most records, and about the most bytes, that a batch takes.
+const BATCH_RECORDS: usize = 128;
+const BATCH_BYTES: usize = 256 << 10;
+
+/// The receiving end of a link's shared memory.
+pub(super) struct Inlet {
+    state: Mutex<State>,
+    sleeper: Sleeper<Memory>,
+    /// Where the last record's sender ran.
+    cpu: AtomicU16,
+    /// Whether the peer sends through it, as far as it has said.
+    is_open: AtomicBool,
+    nudge: Arc<Nudge>,
+}
+
+struct State {
+    /// Not here while somebody reads.
+    end: Option<Box<End>>,
+    /// Somebody else wanted to read meanwhile.
+    again: bool,
+    /// What came over the transport, whose records are yet to be read.
+    marked: VecDeque<Frame>,
+}
+
+/// Tells that blocks are to go back to the peer. Used wherever a payload is dropped, under any lock, so it only
+/// leaves word.
+pub(super) struct Nudge {
+    is_due: AtomicBool,
+    /// Somebody reads, and looks here afterwards.
+    is_being_read: AtomicBool,
+    driver: Arc<dyn Driver>,
+}
+
+impl Nudge {
+    pub(super) fn new(driver: Arc<dyn Driver>) -> Arc<Self> {
+        let (is_due, is_being_read) = Default::default();
+        Arc::new(Self { is_due, is_being_read, driver })
+    }
+
+    pub(super) fn nudge(&self) {
+        self.is_due.store(true, Ordering::SeqCst);
+        if !self.is_being_read.load(Ordering::SeqCst)
+            && let Some(pump) = self.driver.pump()
+        {
+            pump.interrupt();
+        }
+    }
+}
+
+/// The reader's own.
+pub(super) struct End {
+    reader: Reader<Memory>,
+    received: ReceiveArena<Memory>,
+    sent: SendArena<Memory>,
+    /// A record was read whose frame has yet to come.
+    awaited: Option<Awaited>,
+    head: Vec<u8>,
+    pub(super) batch: Vec<Incoming>,
+    /// Blocks came back, or are to go back: the link has something to send.
+    pub(super) to_send: bool,
+    /// The peer waits for room, and there is some.
+    pub(super) to_ring: bool,
+}
+
+/// What a record that has no payload of its own waits for.
+#[derive(Clone, Copy)]
+enum Awaited {
+    Message,
+    Region(u32),
+}
+
+impl End {
+    pub(super) fn new(
+        reader: Reader<Memory>,
+        received: ReceiveArena<Memory>,
+        sent: SendArena<Memory>,
+    ) -> Box<Self> {
+        Box::new(Self {
+            reader,
+            received,
+            sent,
+            awaited: None,
+            head: Vec::new(),
+            batch: Vec::new(),
+            to_send: false,
+            to_ring: false,
+        })
+    }
+}
+
+impl Inlet {
+    pub(super) fn new(end: Box<End>, sleeper: Sleeper<Memory>, nudge: Arc<Nudge>) -> Self {
+        let state = State { end: Some(end), again: false, marked: VecDeque::new() };
+        Self {
+            state: Mutex::new(state),
+            sleeper,
+            cpu: AtomicU16::new(NO_CPU),
+            is_open: AtomicBool::new(false),
+            nudge,
+        }
+    }
+
+    pub(super) fn open(&self) {
+        self.is_open.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open.load(Ordering::Acquire)
+    }
+
+    /// Becomes the reader. If there is one, it looks again.
+    pub(super) fn begin(&self) -> Option<Box<End>> {
+        let mut state = lock(&self.state);
+        let end = state.end.take();
+        state.again = end.is_none();
+        if end.is_some() {
+            self.nudge.is_being_read.store(true, Ordering::SeqCst);
+        }
+        end
+    }
+
+    /// Is the reader no more. Gives whether somebody else wanted to read, and there is something.
+    pub(super) fn finish(&self, end: Box<End>) -> bool {
+        self.nudge.is_being_read.store(false, Ordering::SeqCst);
+        let mut state = lock(&self.state);
+        state.end = Some(end);
+        std::mem::take(&mut state.again) && !state.is_quiet()
+    }
+
+    /// Whether blocks are to go back, which has now been seen to.
+    pub(super) fn take_nudge(&self) -> bool {
+        self.nudge.is_due.load(Ordering::Relaxed) && self.nudge.is_due.swap(false, Ordering::SeqCst)
+    }
+
+    /// Puts a frame where its record's reader finds it.
+    pub(super) fn push(&self, frame: Frame) {
+        lock(&self.state).marked.push_back(frame);
+    }
+
+    /// Whether there is nothing to read, or somebody is at it, who then looks once more.
+    pub(super) fn is_quiet(&self) -> bool {
+        let mut state = lock(&self.state);
+        state.again |= state.end.is_none();
+        state.is_quiet()
+    }
+
+    /// Whether there is something, and nobody is at it.
+    pub(super) fn has_more(&self) -> bool {
+        !lock(&self.state).is_quiet()
+    }
+
+    pub(super) fn arm(&self, sleep: Sleep) {
+        self.sleeper.arm(sleep);
+    }
+
+    pub(super) fn disarm(&self) {
+        self.sleeper.disarm();
+    }
+
+    /// What a leader sleeps on.
+    pub(super) fn flag(&self) -> Watched<'_> {
+        self.sleeper.watched()
+    }
+
+    pub(super) fn sender_cpu(&self) -> u16 {
+        self.cpu.load(Ordering::Relaxed)
+    }
+
+    /// Reads a batch into `end`. Gives whether there was anything.
+    pub(super) fn read(&self, end: &mut End) -> Result<bool, ProtocolViolation> {
+        let mut bytes = 0;
+        let mut any = false;
+        while end.batch.len() < BATCH_RECORDS && bytes < BATCH_BYTES {
+            if let Some(awaited) = end.awaited {
+                let Some(frame) = lock(&self.state).marked.pop_front() else { break };
+                end.awaited = None;
+                end.take_frame(awaited, frame)?;
+                any = true;
+                continue;
+            }
+            // Before looking at the ring: a frame's record is written before it is sent.
+            let unannounced = !lock(&self.state).marked.is_empty();
+            match end.read_one(self).map_err(violation)? {
+                Some(len) => bytes += len,
+                None if unannounced => {
+                    return Err(ProtocolViolation("a frame that no record speaks of"));
+                }
+                None => break,
+            }
+            any = true;
+        }
+        end.reader.set_cpu(current_cpu());
+        end.to_ring |= end.reader.release();
+        Ok(any)
+    }
+}
+
+impl State {
+    fn is_quiet(&mut self) -> bool {
+        let frames = self.marked.len();
+        let Some(end) = &mut self.end else { return true };
+        match end.awaited {
+            Some(_) => frames == 0,
+            // What breaks the rules is something to read, too.
+            None => matches!(end.reader.has_more(), Ok(false)) && frames == 0,
+        }
+    }
+}
+
+impl End {
+    /// What is to be done for the peer, apart from what was read: whether it waits for room, and whether the link has
+    /// something to send.
+    pub(super) fn take_errands(&mut self) -> (bool, bool) {
+        (std::mem::take(&mut self.to_ring), std::mem::take(&mut self.to_send))
+    }
+
+    /// Reads one record. Gives its size, if there was one.
+    fn read_one(&mut self, inlet: &Inlet) -> Result<Option<usize>, RingBroken> {
+        let Some(record) = self.reader.next()? else { return Ok(None) };
+        let (tag, len) = (record.tag(), record.len());
+        let mut size = len + 64;
+        match tag.kind {
+            Kind::Inline => {
+                inlet.cpu.store(tag.cpu, Ordering::Relaxed);
+                let split = tag.split as usize;
+                let mut body = Vec::new();
+                self.head.clear();
+                record.append_to(0, split, &mut self.head)?;
+                record.append_to(split, len - split, &mut body)?;
+                self.batch.push(frames::message_of(&self.head, body, Vec::new()));
+            }
+            Kind::Block => {
+                inlet.cpu.store(tag.cpu, Ordering::Relaxed);
+                let block = Block::decode(bytes_at(&record, tag.split as usize)?);
+                if block.len as usize > MAX_PAYLOAD {
+                    return Err(RingBroken("a payload that is too large"));
+                }
+                self.head.clear();
+                record.append_to(0, tag.split as usize, &mut self.head)?;
+                size += block.len as usize;
+                let body = self.received.receive(block)?.to_vec();
+                self.batch.push(frames::message_of(&self.head, body, Vec::new()));
+            }
+            Kind::Marker => self.awaited = Some(Awaited::Message),
+            Kind::AddRegion => {
+                let index = u32::from_le_bytes(bytes_at(&record, 0)?);
+                self.awaited = Some(Awaited::Region(index));
+            }
+            Kind::DropRegion => {
+                let index = u32::from_le_bytes(bytes_at(&record, 0)?);
+                self.received.drop_region(index)?;
+            }
+            Kind::HandBack => {
+                self.head.clear();
+                record.append_to(0, len, &mut self.head)?;
+                self.sent.take_back(&self.head)?;
+                self.to_send = true;
+            }
+            Kind::Want => self.to_send |= self.received.wanted(),
+            Kind::Pad => return Err(RingBroken("a pad that leads nowhere")),
+        }
+        Ok(Some(size))
+    }
+
+    fn take_frame(&mut self, awaited: Awaited, frame: Frame) -> Result<(), ProtocolViolation> {
+        match (awaited, LinkMessage::decode(&frame.head)) {
+            (Awaited::Message, None) => {
+                self.batch.push(frames::into_message(frame));
+                Ok(())
+            }
+            (Awaited::Region(index), Some(Ok(LinkMessage::Region(named)))) if index == named => {
+                self.add_region(index, frame.attachments)
+            }
+            _ => Err(ProtocolViolation("a frame that does not fit its record")),
+        }
+    }
+
+    fn add_region(
+        &mut self,
+        index: u32,
+        attachments: Vec<Attachment>,
+    ) -> Result<(), ProtocolViolation> {
+        let Ok([Attachment::Region(region)]) = <[Attachment; 1]>::try_from(attachments) else {
+            return Err(ProtocolViolation("a region that is missing"));
+        };
+        if region.num_bytes() as u64 > self.received.left() {
+            return Err(ProtocolViolation("a region beyond what was agreed on"));
+        }
+        // Without room to map it, this node cannot read what it is sent.
+        let memory =
+            region.map().map_err(|_| ProtocolViolation("a region that cannot be mapped"))?;
+        let span = Span { len: memory.len(), memory: Arc::new(memory), base: 0 };
+        self.received.add_region(index, span).map_err(violation)
+    }
+}
+
+fn bytes_at<const N: usize>(record: &Record<'_, Memory>, at: usize) -> Result<[u8; N], RingBroken> {
+    if record.len() != at + N {
+        return Err(RingBroken("a record of the wrong size"));
+    }
+    let mut bytes = [0; N];
+    record.read_at(at, &mut bytes)?;
+    Ok(bytes)
+}
+
+fn violation(broken: RingBroken) -> ProtocolViolation {
+    ProtocolViolation(broken.0)
+}
+
+const _: () = assert!(BLOCK_BYTES == 12);

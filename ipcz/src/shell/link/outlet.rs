@@ -1,0 +1,223 @@
+//! What a link sends with once it has shared memory: a ring, an arena, and the transport for the rest.
+//!
+//! | what | how it travels | copies here |
+//! | --- | --- | --- |
+//! | a message without payload, or with one of up to [`INLINE_BYTES`] | in the ring | 1 |
+//! | a larger payload | in a block of the arena; the message in the ring | 1 |
+//! | OS handles, transports, regions; what is larger than the arena may become | over the transport; a marker in the ring keeps its place | the driver's |
+//!
+//! Messages of a batch are shown to the peer together, by one store, and it is woken once if it sleeps. With both
+//! sides awake, a message costs no system call, lock or allocation here.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::bell::Bell;
+use super::{Outgoing, frames};
+use crate::driver::{Attachment, Driver, Frame, Transport};
+use crate::shm::arena::{AllocateError, OutBlock, ReceiveArena, SendArena, Span};
+use crate::shm::record::{Kind, Tag};
+use crate::shm::ring::{WriteError, Writer};
+use crate::shm::{Mapping, RingBroken, current_cpu};
+use crate::wire::LinkMessage;
+
+type Memory = Arc<Mapping>;
+
+/// The largest message that is copied into the ring. Above it, a block costs less than the ring's room.
+const INLINE_BYTES: usize = 4 << 10;
+
+/// The sending end of a link's shared memory. Whoever flushes the link has it.
+pub(crate) struct Outlet {
+    pub(super) writer: Writer<Memory>,
+    pub(super) arena: SendArena<Memory>,
+    /// Blocks of the other direction, which go back through this ring.
+    pub(super) received: ReceiveArena<Memory>,
+    pub(super) bell: Bell,
+    pub(super) driver: Arc<dyn Driver>,
+    /// Whether this node can make memory, and send it directly. If not, the first arena is all there is.
+    pub(super) grows: bool,
+    /// The last message's head: memory for the next one's.
+    pub(super) head: Vec<u8>,
+    /// The peer is to be asked for blocks, and was not for lack of room in the ring.
+    pub(super) wants: bool,
+}
+
+/// How far a batch came.
+pub(super) enum Sent {
+    All,
+    /// The peer has to read, or to hand blocks back, before anything else can be sent.
+    Stalled,
+}
+
+/// Why a message was not sent.
+enum Refused {
+    /// Not now. The frame is unchanged.
+    Stalled(Frame),
+    Broken(RingBroken),
+}
+
+impl Outlet {
+    /// Sends what is queued, as far as there is room.
+    ///
+    /// # Errors
+    /// The peer broke the rules of the memory, or the transport is closed.
+    pub(super) fn send(
+        &mut self,
+        queue: &mut VecDeque<Outgoing>,
+        transport: &dyn Transport,
+    ) -> Result<Sent, RingBroken> {
+        let mut sent = Ok(Sent::All);
+        if self.received.has_done() {
+            sent = self.hand_back();
+        }
+        while let Ok(Sent::All) = sent {
+            let Some(next) = queue.pop_front() else { break };
+            match self.send_one(next, transport) {
+                Ok(()) => {}
+                Err(Refused::Stalled(frame)) => {
+                    queue.push_front(Outgoing::Frame(frame));
+                    sent = Ok(Sent::Stalled);
+                }
+                Err(Refused::Broken(broken)) => sent = Err(broken),
+            }
+        }
+        // A ring that is full was published by itself.
+        if self.writer.publish() || matches!(sent, Ok(Sent::Stalled)) {
+            self.bell.ring(transport)?;
+        }
+        sent
+    }
+
+    fn hand_back(&mut self) -> Result<Sent, RingBroken> {
+        match self.received.hand_back(&mut self.writer) {
+            Ok(_) => Ok(Sent::All),
+            Err(WriteError::Broken(broken)) => Err(broken),
+            Err(_) => Ok(Sent::Stalled),
+        }
+    }
+
+    fn send_one(&mut self, next: Outgoing, transport: &dyn Transport) -> Result<(), Refused> {
+        let frame = match next {
+            Outgoing::Message(message) => {
+                frames::into_frame(message, std::mem::take(&mut self.head))
+            }
+            Outgoing::Frame(frame) => frame,
+            // A link changes over once.
+            Outgoing::Switch(..) => return Ok(()),
+        };
+        if !frame.attachments.is_empty() {
+            return self.send_marked(frame, transport);
+        }
+        let written = if frame.head.len() + frame.body.len() <= INLINE_BYTES {
+            self.write(Kind::Inline, &frame.head, &frame.body)
+        } else {
+            self.write_block(&frame.head, &frame.body, transport)
+        };
+        match written {
+            Ok(()) => {
+                self.head = frame.head;
+                self.head.clear();
+                Ok(())
+            }
+            Err(WriteError::TooLong) => self.send_marked(frame, transport),
+            Err(error) => Err(refused(error, frame)),
+        }
+    }
+
+    fn write(&mut self, kind: Kind, head: &[u8], body: &[u8]) -> Result<(), WriteError> {
+        let mut slot = self.writer.reserve(head.len() + body.len())?;
+        slot.put(head)?;
+        slot.put(body)?;
+        slot.commit(Tag { cpu: current_cpu(), ..Tag::of(kind, head.len() as u32) })
+    }
+
+    /// Sends a message whose payload is in a block.
+    fn write_block(
+        &mut self,
+        head: &[u8],
+        body: &[u8],
+        transport: &dyn Transport,
+    ) -> Result<(), WriteError> {
+        let out = self.allocate(body.len(), transport)?;
+        out.copy_in(0, body).map_err(|_| WriteError::TooLong)?;
+        let block = out.commit(body.len()).map_err(|_| WriteError::TooLong)?;
+        let written = self.write(Kind::Block, head, &block.encode());
+        if written.is_err() {
+            self.arena.cancel(block);
+        }
+        written
+    }
+
+    fn allocate(
+        &mut self,
+        len: usize,
+        transport: &dyn Transport,
+    ) -> Result<OutBlock<Memory>, WriteError> {
+        loop {
+            match self.arena.allocate(len) {
+                Ok(block) => return Ok(block),
+                Err(AllocateError::NeedsRegion(num_bytes)) => self.grow(num_bytes, transport)?,
+                Err(AllocateError::Full { ask }) => {
+                    self.wants |= ask;
+                    self.ask()?;
+                    return Err(WriteError::Full);
+                }
+                Err(AllocateError::TooLarge) => return Err(WriteError::TooLong),
+            }
+        }
+    }
+
+    /// Asks the peer for blocks, if that is still to be done.
+    fn ask(&mut self) -> Result<(), WriteError> {
+        if self.wants {
+            self.write(Kind::Want, &[], &[])?;
+            self.wants = false;
+        }
+        Ok(())
+    }
+
+    /// Adds a region to the arena.
+    fn grow(&mut self, num_bytes: usize, transport: &dyn Transport) -> Result<(), WriteError> {
+        // Without memory for a region, the message goes over the transport.
+        if !self.grows {
+            return Err(WriteError::TooLong);
+        }
+        let region = self.driver.allocate_region(num_bytes).map_err(|_| WriteError::TooLong)?;
+        let memory = Arc::new(region.map().map_err(|_| WriteError::TooLong)?);
+        // Before the arena has it: nothing is left half done if the ring is full.
+        let slot = self.writer.reserve(4)?;
+        let span = Span { memory, base: 0, len: num_bytes };
+        let index = self.arena.add_region(span).map_err(|_| WriteError::TooLong)?;
+        let mut slot = slot;
+        slot.put(&index.to_le_bytes())?;
+        slot.commit(Tag::of(Kind::AddRegion, 4))?;
+        let head = LinkMessage::Region(index).encode();
+        let frame =
+            Frame { head, attachments: vec![Attachment::Region(region)], ..Frame::default() };
+        self.transmit(frame, transport);
+        Ok(())
+    }
+
+    /// Sends a message over the transport. Its place among the others is kept by a marker.
+    fn send_marked(&mut self, frame: Frame, transport: &dyn Transport) -> Result<(), Refused> {
+        if let Err(error) = self.write(Kind::Marker, &[], &[]) {
+            return Err(refused(error, frame));
+        }
+        self.transmit(frame, transport);
+        Ok(())
+    }
+
+    /// Whoever gets the frame looks for its record, which must be there before.
+    fn transmit(&mut self, frame: Frame, transport: &dyn Transport) {
+        self.writer.publish();
+        // If the transport is closed, the link's handler hears of it.
+        let _ = transport.transmit(&mut VecDeque::from([frame]));
+    }
+}
+
+fn refused(error: WriteError, frame: Frame) -> Refused {
+    match error {
+        WriteError::Broken(broken) => Refused::Broken(broken),
+        WriteError::Full | WriteError::TooLong => Refused::Stalled(frame),
+    }
+}

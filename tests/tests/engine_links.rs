@@ -1,0 +1,173 @@
+//! What an engine sends on its links, and what it does not.
+
+#[path = "../support/engines/mod.rs"]
+mod engines;
+
+use engines::{Bench, Bytes, UPPER_HALF, assert_cut, parcel, portal_on, with};
+use ipcz_core::limits::MAX_INITIAL_PORTALS;
+use ipcz_core::{
+    CauseKind, Descriptor, Effect, LinkId, Message, NetworkMessage, NodeName, Parcel, PeerId,
+    Probe, PutRefused, RouteMessage, Secret,
+};
+
+/// The links of portals that were sent to a peer.
+fn links_to(bench: &mut Bench, peer: PeerId) -> Vec<u64> {
+    let parcels = bench.heard(peer).into_iter().filter_map(|message| match message {
+        Message::Parcel { portals, .. } => Some(portals),
+        _ => None,
+    });
+    parcels.flatten().map(|portal| portal.link.0).collect()
+}
+
+#[test]
+fn new_links_have_the_ids_that_follow() {
+    let first = u64::from(MAX_INITIAL_PORTALS);
+    for (high, half) in [(true, 0), (false, UPPER_HALF)] {
+        let mut bench = Bench::new();
+        let peer = if high { bench.high } else { bench.low };
+        let carrier = if high { bench.at_high[0] } else { bench.at_low[0] };
+        let moved: Vec<_> = (0..3).map(|_| bench.engine.open_portals().0).collect();
+        bench.engine.put(carrier, with(moved)).unwrap();
+        assert_eq!(links_to(&mut bench, peer), [0, 1, 2].map(|next| half + first + next));
+    }
+}
+
+#[test]
+fn a_proxy_asks_no_proxy_for_its_link() {
+    for (owner, asked) in [(true, false), (false, false)] {
+        let mut bench = Bench::new();
+        let portal = Descriptor { owner, ..portal_on(2000) };
+        bench.say(bench.low, parcel(LinkId(0), 0, vec![portal])).unwrap();
+        let arrived = bench.engine.get(bench.at_low[0]).unwrap().portals[0];
+        bench.engine.put(bench.at_high[0], with(vec![arrived])).unwrap();
+        let yields = Message::Route(LinkId(2000), RouteMessage::Yield);
+        assert_eq!(bench.heard(bench.low).contains(&yields), asked);
+    }
+    // The other end of an initial link is a terminal for all that is known.
+    let mut bench = Bench::new();
+    let moved = bench.at_low[1];
+    bench.engine.put(bench.at_high[0], with(vec![moved])).unwrap();
+    let yields = Message::Route(LinkId(1), RouteMessage::Yield);
+    assert_eq!(bench.heard(bench.low), [yields]);
+}
+
+#[test]
+fn what_was_not_read_does_not_follow_the_last_of_a_link() {
+    // The peer is closed, with a parcel on its way, and so this end has said its last.
+    let mut bench = Bench::new();
+    bench.say_on(bench.low, 0, RouteMessage::Closed(1)).unwrap();
+    let fin = Message::Route(LinkId(0), RouteMessage::Fin(0));
+    assert_eq!(bench.heard(bench.low), [fin]);
+    let (a, b) = bench.engine.open_portals();
+    bench.engine.put(b, with(vec![])).unwrap();
+    bench.engine.merge(a, bench.at_low[0]).unwrap();
+    bench.engine.audit().unwrap();
+    let heard = bench.heard(bench.low);
+    assert!(!heard.iter().any(|message| matches!(message, Message::Parcel { .. })), "{heard:?}");
+}
+
+#[test]
+fn a_merged_route_is_not_shortened_before_it_is_known_to_end() {
+    let mut bench = Bench::new();
+    bench.engine.merge(bench.at_low[0], bench.at_high[0]).unwrap();
+    let heard = bench.asked();
+    let probe = heard.iter().find_map(|effect| match effect {
+        Effect::Send { message: Message::Route(_, RouteMessage::Probe(probe)), .. } => Some(*probe),
+        _ => None,
+    });
+    let yields = Message::Route(LinkId(0), RouteMessage::Yield);
+    assert!(heard.contains(&Effect::Send { peer: bench.low, message: yields }));
+    bench.say_on(bench.low, 0, RouteMessage::Grant).unwrap();
+    assert_eq!(bench.asked(), []);
+    bench.say_on(bench.high, 0, RouteMessage::Answer(probe.unwrap())).unwrap();
+    let heard = bench.heard(bench.high);
+    assert!(
+        matches!(heard[..], [Message::Route(LinkId(0), RouteMessage::BypassMe(_))]),
+        "{heard:?}"
+    );
+}
+
+#[test]
+fn what_asks_for_the_end_of_a_route_counts_its_hops() {
+    let probe = |hops| Probe { token: Secret(4), hops };
+    let ask = RouteMessage::Probe(probe(7));
+    // A terminal answers, and the answer has its own way.
+    let mut bench = Bench::new();
+    bench.say_on(bench.low, 0, ask).unwrap();
+    let answer = Message::Route(LinkId(0), RouteMessage::Answer(probe(1)));
+    assert_eq!(bench.heard(bench.low), [answer]);
+    // A proxy passes both on.
+    for say in [RouteMessage::Probe, RouteMessage::Answer] {
+        let mut bench = Bench::new();
+        let link = bench.moved_to_high().link;
+        bench.say_on(bench.low, 0, say(probe(7))).unwrap();
+        assert_eq!(bench.heard(bench.high), [Message::Route(link, say(probe(8)))]);
+    }
+}
+
+fn large(len: usize) -> Parcel<Bytes> {
+    Parcel::new(vec![1; len], vec![])
+}
+
+#[test]
+fn a_payload_is_as_large_as_its_next_node_takes() {
+    let mut bench = Bench::new();
+    let most = bench.engine.max_payload_of(bench.low).unwrap() as usize;
+    bench.engine.put(bench.at_low[0], large(most)).unwrap();
+    let refused = bench.engine.put(bench.at_low[0], large(most + 1));
+    assert_eq!(refused.map_err(|(why, _)| why), Err(PutRefused::TooLarge));
+    // A proxy has nobody to tell, and cuts the route.
+    for excess in [0, 1] {
+        let mut bench = Bench::new();
+        let moved = bench.moved_to_high();
+        let message = Message::Parcel {
+            link: LinkId(0),
+            sequence: 0,
+            hops: 0,
+            relayed: None,
+            payload: vec![1; most + excess],
+            portals: vec![],
+        };
+        bench.say(bench.low, message).unwrap();
+        let heard = bench.heard(bench.high);
+        let passed = heard.iter().filter(|it| matches!(it, Message::Parcel { .. })).count();
+        let cut = heard.iter().filter(|it| {
+            matches!(it, Message::Route(link, RouteMessage::Disconnected(_)) if *link == moved.link)
+        });
+        assert_eq!((passed, cut.count()), (1 - excess, excess));
+    }
+}
+
+#[test]
+fn a_route_that_ends_short_of_its_length_is_cut() {
+    let mut bench = Bench::new();
+    bench.say_on(bench.low, 0, RouteMessage::Closed(1)).unwrap();
+    let said = bench.say_on(bench.low, 0, RouteMessage::Fin(0));
+    assert_cut(&bench, bench.low, bench.at_low[0], said);
+}
+
+#[test]
+fn a_farewell_says_whose_doing_it_is() {
+    let kinds = [
+        (CauseKind::Violation, 5),
+        (CauseKind::Rejected, 5),
+        (CauseKind::Shutdown, 3),
+        (CauseKind::WrongRole, 3),
+    ];
+    for (kind, node) in kinds {
+        let mut bench = Bench::new();
+        bench.say(bench.low, Message::Network(NetworkMessage::Goodbye(kind))).unwrap();
+        let cause = bench.engine.cause(bench.at_low[0]).unwrap();
+        assert_eq!((cause.kind, cause.node), (kind, Some(NodeName(node))));
+    }
+}
+
+#[test]
+fn a_node_knows_its_terminals_from_its_proxies() {
+    let mut bench = Bench::new();
+    assert!(!bench.engine.has_effects());
+    bench.engine.put(bench.at_high[0], with(vec![bench.at_low[0]])).unwrap();
+    assert!(bench.engine.has_effects());
+    let topology = bench.engine.topology();
+    assert_eq!((topology.terminals, topology.proxies), (3, 1));
+}
