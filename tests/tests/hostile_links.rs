@@ -211,8 +211,8 @@ fn block(region: u32, offset: u32, len: u32) -> Vec<u8> {
 }
 
 /// A record that names a block, with an honest head.
-fn send_block(linked: &mut Linked, region: u32, offset: u32, len: u32) {
-    let head = raw::parcel(0, 0).head;
+fn send_block(linked: &mut Linked, sequence: u64, region: u32, offset: u32, len: u32) {
+    let head = raw::parcel(0, sequence).head;
     let tag = Tag::of(Kind::Block, head.len() as u32);
     linked.write(tag, &[&head, &block(region, offset, len)]);
 }
@@ -227,13 +227,13 @@ fn deeds_in_records() -> Vec<(&'static str, Deed)> {
         ("a message of no type", |it| record(it, Kind::Inline, b"\x7f")),
         ("a word about the link in the ring", |it| record(it, Kind::Inline, &[SWITCH])),
         ("a second hello", |it| record(it, Kind::Inline, &nodes::hello(5))),
-        ("a block behind the arena", |it| send_block(it, 0, 1 << 20, 1)),
-        ("a block over the arena's end", |it| send_block(it, 0, (1 << 20) - 1024, 1025)),
-        ("a block at an odd place", |it| send_block(it, 0, 1, 1)),
-        ("a block of no bytes", |it| send_block(it, 0, 0, 0)),
-        ("a block at the end of counting", |it| send_block(it, 0, u32::MAX - 1023, u32::MAX)),
-        ("a block that is too large", |it| send_block(it, 0, 0, u32::MAX)),
-        ("a block of an unknown region", |it| send_block(it, 1, 0, 1)),
+        ("a block behind the arena", |it| send_block(it, 0, 0, 1 << 20, 1)),
+        ("a block over the arena's end", |it| send_block(it, 0, 0, (1 << 20) - 1024, 1025)),
+        ("a block at an odd place", |it| send_block(it, 0, 0, 1, 1)),
+        ("a block of no bytes", |it| send_block(it, 0, 0, 0, 0)),
+        ("a block at the end of counting", |it| send_block(it, 0, 0, u32::MAX - 1023, u32::MAX)),
+        ("a block that is too large", |it| send_block(it, 0, 0, 0, u32::MAX)),
+        ("a block of an unknown region", |it| send_block(it, 0, 1, 0, 1)),
         ("a block too short to be one", |it| record(it, Kind::Block, &[0; 11])),
         ("a hand-back of what was never sent", |it| record(it, Kind::HandBack, &block(0, 0, 1))),
         ("a hand-back outside", |it| record(it, Kind::HandBack, &block(0, 1 << 30, 1024))),
@@ -366,5 +366,47 @@ fn a_marker_without_its_frame_stalls_that_link_alone() {
     linked.raw.send(raw::parcel(0, 0));
     assert_eq!(linked.portal.recv_timeout(PATIENCE).unwrap().bytes(), b"");
     assert_eq!(linked.portal.recv_timeout(PATIENCE).unwrap().bytes(), b"behind");
+    honest.check();
+}
+
+/// What the deeds above differ from in one thing each is taken.
+#[test]
+fn honest_records_of_all_kinds_are_taken() {
+    let broker = broker();
+    let mut linked = Linked::client_of(&broker, 100);
+    let receive = |linked: &Linked| linked.portal.recv_timeout(PATIENCE).unwrap().into_bytes();
+    linked.send_inline(0, b"inline");
+    assert_eq!(receive(&linked), b"inline");
+    let their_arena = RECORDS + 2 * (256 << 10);
+    linked.memory.copy_in(their_arena + 1024, b"block").unwrap();
+    send_block(&mut linked, 1, 0, 1024, 5);
+    assert_eq!(receive(&linked), b"block");
+    let last = (1 << 20) - 1024;
+    linked.memory.copy_in(their_arena + last, &[7; 1024]).unwrap();
+    send_block(&mut linked, 2, 0, last as u32, 1024);
+    assert_eq!(receive(&linked), [7; 1024]);
+    let further = Region::new(4096).unwrap();
+    further.map().unwrap().copy_in(0, b"further").unwrap();
+    record(&mut linked, Kind::AddRegion, &[1, 0, 0, 0]);
+    linked.raw.send(word(&[REGION, 1, 0, 0, 0], vec![Attachment::Region(further)]));
+    send_block(&mut linked, 3, 1, 0, 7);
+    assert_eq!(receive(&linked), b"further");
+    record(&mut linked, Kind::Want, b"");
+    assert!(linked.connection.ended().is_none());
+}
+
+/// Whoever is sent a block may hand it back once.
+#[test]
+fn a_block_is_handed_back_once() {
+    let broker = broker();
+    let honest = Honest::client_of(&broker);
+    let mut linked = Linked::client_of(&broker, 100);
+    linked.portal.put(vec![1; 5000]).unwrap();
+    let sent = linked.receive_block();
+    assert_eq!(sent.len(), 12);
+    record(&mut linked, Kind::HandBack, &sent);
+    assert!(linked.connection.ended().is_none());
+    record(&mut linked, Kind::HandBack, &sent);
+    assert_violation("a second hand-back", linked.connection.wait_ended(PATIENCE), 100);
     honest.check();
 }

@@ -180,4 +180,21 @@ impl Linked {
         let head = parcel(0, sequence).head;
         self.write(Tag::of(Kind::Inline, head.len() as u32), &[&head, payload]);
     }
+
+    /// Where the payload of the next message lies that was sent to it.
+    pub(crate) fn receive_block(&mut self) -> Vec<u8> {
+        loop {
+            let Some(record) = self.ends.reader.next().unwrap() else {
+                std::thread::yield_now();
+                continue;
+            };
+            let (tag, len) = (record.tag(), record.len());
+            if tag.kind == Kind::Block {
+                let mut block = Vec::new();
+                let at = tag.split as usize;
+                record.append_to(at, len - at, &mut block).unwrap();
+                return block;
+            }
+        }
+    }
 }
