@@ -229,9 +229,17 @@ fn what_is_put_while_nobody_reads_arrives_in_order_afterwards() {
 
 #[test]
 fn a_stopped_peer_blocks_no_put_and_goes_on_where_it_was() {
-    let node = Node::broker().unwrap();
-    let (child, portal) = worker(&node);
-    let (_other_child, other) = worker(&node);
+    put_to_a_stopped_peer(&Node::broker().unwrap());
+}
+
+#[test]
+fn nor_does_one_whose_arena_cannot_grow() {
+    put_to_a_stopped_peer(&NodeOptions::default().without_allocation().broker().unwrap());
+}
+
+fn put_to_a_stopped_peer(node: &Node) {
+    let (child, portal) = worker(node);
+    let (_other_child, other) = worker(node);
     assert!(shares_memory(child.id()), "the link is over shared memory");
     let pid = Pid::from_raw(child.id().cast_signed()).unwrap();
     kill_process(pid, Signal::STOP).unwrap();
@@ -239,7 +247,7 @@ fn a_stopped_peer_blocks_no_put_and_goes_on_where_it_was() {
     // If one blocked, it would until the end: nobody else wakes the peer.
     for number in 0..FLOOD {
         let extra = if number % 50 == 0 { Extra::Memory } else { Extra::Nothing };
-        portal.put(make(&node, number, flood(number), extra)).unwrap();
+        portal.put(make(node, number, flood(number), extra)).unwrap();
     }
     // Others are not held up, and neither is a thread that waits for the stopped one longer than it may.
     other.put("still here").unwrap();

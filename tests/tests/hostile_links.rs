@@ -5,20 +5,19 @@
 #[path = "../support/nodes.rs"]
 mod nodes;
 
+#[allow(dead_code, reason = "shared with other tests, which use all of it")]
 #[path = "../support/links/raw.rs"]
 mod raw;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ipcz::driver::{Attachment, Frame};
 use ipcz::shm::Region;
 use ipcz::shm::layout::Layout;
 use ipcz::shm::record::{Kind, Tag};
-use ipcz::{ConnectOptions, Disconnect, DisconnectKind, Node, OsHandle, Portal, TryRecvError};
+use ipcz::{Disconnect, DisconnectKind, OsHandle, TryRecvError};
 use nodes::PATIENCE;
-use raw::{ACCEPT, DECLINE, Linked, OFFER, Pumped, REGION, Raw, SWITCH};
+use raw::{ACCEPT, DECLINE, Honest, Linked, OFFER, REGION, Raw, SWITCH, broker, no_panics};
 
 /// Where the rings are, as `ipcz::shm::layout` has it: that which the peer writes, since it made the region.
 const THEIR_TAIL: usize = 128;
@@ -29,50 +28,6 @@ const RECORDS: usize = 4096;
 /// What a node says that can share memory, and make it.
 const CAN_MAKE: u64 = 3;
 const CAN_TAKE: u64 = 1;
-
-/// An honest client over shared memory, to see that it is left alone.
-struct Honest {
-    near: Portal,
-    far: Portal,
-    _client: Node,
-}
-
-impl Honest {
-    fn client_of(broker: &Node) -> Self {
-        let client = Node::with_driver(Arc::new(Pumped::default()), false).unwrap();
-        let (a, b) = raw::transports();
-        let options = ConnectOptions::default();
-        let to_client = broker.connect_transport(a, ipcz::Relation::Client, &options).unwrap();
-        let to_broker = client.connect_transport(b, ipcz::Relation::Broker, &options).unwrap();
-        let (near, far) = (to_client.take_portal(0).unwrap(), to_broker.take_portal(0).unwrap());
-        Self { near, far, _client: client }
-    }
-
-    fn check(&self) {
-        self.near.put("down").unwrap();
-        assert_eq!(self.far.recv_timeout(PATIENCE).unwrap().bytes(), b"down");
-        self.far.put("up").unwrap();
-        assert_eq!(self.near.recv_timeout(PATIENCE).unwrap().bytes(), b"up");
-    }
-}
-
-fn broker() -> Node {
-    Node::with_driver(Arc::new(Pumped::default()), true).unwrap()
-}
-
-/// A panic would be caught by the node, and cost the peer its connection as well.
-fn no_panics() -> impl Fn(&str) {
-    static PANICS: AtomicUsize = AtomicUsize::new(0);
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| {
-        let default = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            PANICS.fetch_add(1, Ordering::Relaxed);
-            default(info);
-        }));
-    });
-    |what| assert_eq!(PANICS.load(Ordering::Relaxed), 0, "{what}: a panic")
-}
 
 fn assert_violation(what: &str, why: Option<Disconnect>, name: u128) {
     let why = why.unwrap_or_else(|| panic!("{what} is tolerated"));

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -142,6 +143,7 @@ pub(crate) struct Linked {
     pub(crate) raw: Raw,
     pub(crate) connection: Connection,
     pub(crate) portal: Portal,
+    pub(crate) region: Region,
     pub(crate) memory: Mapping,
     ends: Ends,
 }
@@ -157,11 +159,11 @@ impl Linked {
         let ends = Ends::make(&region, layout, budgets, || {}).unwrap();
         let memory = region.map().unwrap();
         let head = offer(layout.ring_bytes(), layout.arena_bytes(), BUDGET);
-        let attachments = vec![Attachment::Region(region)];
+        let attachments = vec![Attachment::Region(region.try_clone().unwrap())];
         raw.send(Frame { head, attachments, ..Frame::default() });
         nodes::eventually("the offer is accepted", || raw.was_told(ACCEPT));
         raw.send(Frame { head: vec![SWITCH], ..Frame::default() });
-        Self { raw, connection, portal, memory, ends }
+        Self { raw, connection, portal, region, memory, ends }
     }
 
     /// Has the peer look at what was written.
@@ -197,4 +199,48 @@ impl Linked {
             }
         }
     }
+}
+
+/// An honest client over shared memory, to see that it is left alone.
+pub(crate) struct Honest {
+    near: Portal,
+    far: Portal,
+    _client: Node,
+}
+
+impl Honest {
+    pub(crate) fn client_of(broker: &Node) -> Self {
+        let client = Node::with_driver(Arc::new(Pumped::default()), false).unwrap();
+        let (a, b) = transports();
+        let options = ConnectOptions::default();
+        let to_client = broker.connect_transport(a, Relation::Client, &options).unwrap();
+        let to_broker = client.connect_transport(b, Relation::Broker, &options).unwrap();
+        let (near, far) = (to_client.take_portal(0).unwrap(), to_broker.take_portal(0).unwrap());
+        Self { near, far, _client: client }
+    }
+
+    pub(crate) fn check(&self) {
+        self.near.put("down").unwrap();
+        assert_eq!(self.far.recv_timeout(nodes::PATIENCE).unwrap().bytes(), b"down");
+        self.far.put("up").unwrap();
+        assert_eq!(self.near.recv_timeout(nodes::PATIENCE).unwrap().bytes(), b"up");
+    }
+}
+
+pub(crate) fn broker() -> Node {
+    Node::with_driver(Arc::new(Pumped::default()), true).unwrap()
+}
+
+/// A panic would be caught by the node, and cost the peer its connection as well.
+pub(crate) fn no_panics() -> impl Fn(&str) {
+    static PANICS: AtomicUsize = AtomicUsize::new(0);
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let default = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            PANICS.fetch_add(1, Ordering::Relaxed);
+            default(info);
+        }));
+    });
+    |what| assert_eq!(PANICS.load(Ordering::Relaxed), 0, "{what}: a panic")
 }
