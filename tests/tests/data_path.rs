@@ -160,7 +160,7 @@ fn nodes_of_all_options_understand_each_other() {
             let joined = join(&broker, &client, 1);
             let (near, far) = joined.portals(0);
             settle(&near, &far);
-            let sizes = [0, 100, 4096, 70_000, 1 << 20, 3 << 20, 1, 4075];
+            let sizes = [0, 100, 4096, 70_000, 300_000, (1 << 20) + 1, 1, 4075];
             for number in 0..24 {
                 let (len, extra) = (sizes[number % sizes.len()], extra_of(number));
                 near.put(make(&broker.node, number, len, extra)).unwrap();
