@@ -111,6 +111,33 @@ fn deadlines_pass_while_others_wait_on() {
 }
 
 #[test]
+fn a_follower_leads_once_the_leader_has_left() {
+    let (_broker, _client, _joined, pairs) = linked(2);
+    let [(leads, to_leader), (follows, to_follower)] = &pairs[..] else { unreachable!() };
+    for round in 0..10_u32 {
+        // No ticks any more, which would help.
+        thread::sleep(Duration::from_millis(10));
+        thread::scope(|scope| {
+            let leader = scope.spawn(|| leads.recv_timeout(Duration::from_millis(40)).is_ok());
+            thread::sleep(Duration::from_millis(10));
+            let follower = scope.spawn(|| number(&follows.recv_timeout(PATIENCE).unwrap()));
+            thread::sleep(Duration::from_millis(10));
+            let is_served = round % 2 == 0;
+            if is_served {
+                to_leader.put("here").unwrap();
+            }
+            let left = leader.join().unwrap();
+            to_follower.put(round.to_le_bytes().to_vec()).unwrap();
+            assert_eq!(follower.join().unwrap(), round);
+            // On a slow machine its time may have been over before it was served.
+            if is_served && !left {
+                leads.recv_timeout(PATIENCE).unwrap();
+            }
+        });
+    }
+}
+
+#[test]
 fn one_thread_waits_on_three_links() {
     let broker = broker();
     let clients: Vec<_> = (0..3).map(|_| client()).collect();
