@@ -127,8 +127,10 @@ fn a_follower_leads_once_the_leader_has_left() {
                 to_leader.put("here").unwrap();
             }
             let left = leader.join().unwrap();
+            let began = Instant::now();
             to_follower.put(round.to_le_bytes().to_vec()).unwrap();
             assert_eq!(follower.join().unwrap(), round);
+            assert!(began.elapsed() < PATIENCE / 2, "only its deadline woke it");
             // On a slow machine its time may have been over before it was served.
             if is_served && !left {
                 leads.recv_timeout(PATIENCE).unwrap();
