@@ -203,7 +203,12 @@ fn shares_memory(pid: u32) -> bool {
 fn whoever_may_shares_memory_with_a_child() {
     let node = Node::broker().unwrap();
     let (child, _portal) = worker(&node);
-    assert!(shares_memory(child.id()));
+    // The two agree on it after they have met; what is put before goes over the transport.
+    let deadline = Instant::now() + PATIENCE;
+    while !shares_memory(child.id()) {
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(1));
+    }
     let node = NodeOptions::default().without_shared_links().broker().unwrap();
     let (child, _portal) = worker(&node);
     assert!(!shares_memory(child.id()));
