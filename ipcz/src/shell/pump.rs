@@ -184,21 +184,32 @@ impl TransportHandler for LinkHandler {
     }
 
     fn on_closed(&self, why: TransportClosed) {
+        if let Some(why) = self.link.end(why) {
+            self.shared.link_ended(&self.link, why);
+        }
+    }
+}
+
+impl Shared {
+    /// A link's transport is closed, and nobody is reading what came over the link.
+    pub(super) fn link_ended(self: &Arc<Self>, link: &Arc<Link>, why: TransportClosed) {
         // What the peer wrote before it went is there still. It may be writing yet, if it lies.
         for _ in 0..MAX_LAST_BATCHES {
-            if !self.link.read(&self.shared) {
+            if !link.read(self) {
                 break;
             }
         }
-        self.shared.lead.remove(&self.link);
+        // Somebody may have begun to read meanwhile.
+        let Some(why) = link.end(why) else { return };
+        self.lead.remove(link);
         guarded(|| {
-            self.shared.step(|state| match why {
-                _ if self.link.is_broken() => state.engine.handle_garbage(self.peer()),
-                TransportClosed::Violation(_) => state.engine.handle_garbage(self.peer()),
-                _ => state.engine.handle_lost(self.peer()),
+            self.step(|state| match why {
+                _ if link.is_broken() => state.engine.handle_garbage(link.peer),
+                TransportClosed::Violation(_) => state.engine.handle_garbage(link.peer),
+                _ => state.engine.handle_lost(link.peer),
             });
         });
-        self.shared.transport_gone(&self.link);
+        self.transport_gone(link);
     }
 }
 

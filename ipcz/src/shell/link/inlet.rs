@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use ipcz_core::ProtocolViolation;
 
 use super::frames::{self, Incoming};
-use crate::driver::{Attachment, Driver, Frame};
+use crate::driver::{Attachment, Driver, Frame, TransportClosed};
 use crate::shm::arena::{BLOCK_BYTES, Block, ReceiveArena, SendArena, Span};
 use crate::shm::doorbell::{Sleep, Sleeper};
 use crate::shm::futex::Watched;
@@ -43,6 +43,10 @@ struct State {
     end: Option<Box<End>>,
     /// Somebody else wanted to read meanwhile.
     again: bool,
+    /// The transport was closed meanwhile, and why.
+    ended: Option<TransportClosed>,
+    /// A reader panicked. There will be no other.
+    abandoned: bool,
     /// What came over the transport, whose records are yet to be read.
     marked: VecDeque<Frame>,
 }
@@ -115,7 +119,13 @@ impl End {
 
 impl Inlet {
     pub(super) fn new(end: Box<End>, sleeper: Sleeper<Memory>, nudge: Arc<Nudge>) -> Self {
-        let state = State { end: Some(end), again: false, marked: VecDeque::new() };
+        let state = State {
+            end: Some(end),
+            again: false,
+            ended: None,
+            abandoned: false,
+            marked: VecDeque::new(),
+        };
         Self {
             state: Mutex::new(state),
             sleeper,
@@ -144,12 +154,29 @@ impl Inlet {
         end
     }
 
-    /// Is the reader no more. Gives whether somebody else wanted to read, and there is something.
-    pub(super) fn finish(&self, end: Box<End>) -> bool {
+    /// Is the reader no more. Gives whether somebody else wanted to read, and there is something, and
+    /// why the transport was closed if that was left to the reader.
+    pub(super) fn finish(&self, end: Box<End>) -> (bool, Option<TransportClosed>) {
         self.nudge.is_being_read.store(false, Ordering::SeqCst);
         let mut state = lock(&self.state);
         state.end = Some(end);
-        std::mem::take(&mut state.again) && !state.is_quiet()
+        (std::mem::take(&mut state.again) && !state.is_quiet(), state.ended.take())
+    }
+
+    /// Is the reader no more, and nobody will be.
+    pub(super) fn abandon(&self) {
+        lock(&self.state).abandoned = true;
+    }
+
+    /// The transport is closed. What a reader has taken out of the ring comes before that, so if there
+    /// is one, it is left to it; else `why` is given back.
+    pub(super) fn end(&self, why: TransportClosed) -> Option<TransportClosed> {
+        let mut state = lock(&self.state);
+        if state.end.is_some() || state.abandoned {
+            return Some(why);
+        }
+        state.ended = Some(why);
+        None
     }
 
     /// Whether blocks are to go back, which has now been seen to.

@@ -26,7 +26,7 @@ use ipcz_core::{Message, PeerId, ProtocolViolation};
 use super::origin::Origin;
 use super::payload::Contents;
 use super::state::Shared;
-use crate::driver::{Attachment, Frame, Transport};
+use crate::driver::{Attachment, Frame, Transport, TransportClosed};
 use crate::shm::doorbell::Sleep;
 use crate::shm::futex::Watched;
 use crate::sync::lock;
@@ -313,7 +313,7 @@ impl Link {
     ///
     /// A panic in here is a defect of this crate that the peer has found. It costs the peer its
     /// connection, and no other peer anything.
-    pub(super) fn read(&self, shared: &Arc<Shared>) -> bool {
+    pub(super) fn read(self: &Arc<Self>, shared: &Arc<Shared>) -> bool {
         let Some(inlet) = self.open_inlet() else { return false };
         let mut any = false;
         while let Some(mut end) = inlet.begin() {
@@ -322,12 +322,13 @@ impl Link {
                 super::pump::guarded(|| {
                     shared.step(|state| state.engine.handle_garbage(self.peer))
                 });
+                inlet.abandon();
                 self.close_now();
                 return any;
             };
             any |= read;
             let (to_ring, to_send) = end.take_errands();
-            let again = inlet.finish(end);
+            let (again, ended) = inlet.finish(end);
             let to_send = inlet.take_nudge() || to_send;
             if to_ring {
                 lock(&self.outbox).to_ring = true;
@@ -335,11 +336,22 @@ impl Link {
             if to_ring || to_send {
                 self.flush();
             }
+            if let Some(why) = ended {
+                shared.link_ended(self, why);
+            }
             if !again {
                 break;
             }
         }
         any
+    }
+
+    /// The transport is closed. Gives `why` back unless somebody is reading, who sees to it then.
+    pub(super) fn end(&self, why: TransportClosed) -> Option<TransportClosed> {
+        match self.inlet.get() {
+            Some(inlet) => inlet.end(why),
+            None => Some(why),
+        }
     }
 
     fn read_batch(&self, shared: &Arc<Shared>, inlet: &Inlet, end: &mut End) -> bool {
