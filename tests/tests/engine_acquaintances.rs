@@ -76,6 +76,10 @@ fn a_broker_offers_nothing_to_whom_nobody_brings() {
     let (mut bench, known) = broker_about_to_meet(true);
     bench.say(known, greeting(false)).unwrap();
     assert_eq!(bench.heard(known), []);
+    // Nor may it bring others.
+    let mut other = Bench { engine: bench.engine.clone(), ..Bench::new() };
+    let refer = NetworkMessage::Refer { node: NodeName(51), transport: TRANSPORT };
+    assert!(other.say(known, network(refer)).is_err());
     // Who takes an offer that was not made gets nothing.
     bench.say(known, network(NetworkMessage::Introduced(NodeName(5)))).unwrap();
     assert!(!is_client(&mut bench, known));
@@ -147,5 +151,14 @@ fn a_friend_that_shares_its_broker_cannot_be_it() {
     engine.handle_message(friend, network(NetworkMessage::Introduced(NodeName(5)))).unwrap();
     let taken = network(NetworkMessage::Introduced(NodeName(3)));
     assert!(!asked(&mut engine).contains(&Effect::Send { peer: friend, message: taken }));
+    assert!(looks_for_a_broker(&engine));
+}
+
+#[test]
+fn nor_can_it_name_itself_as_the_broker() {
+    let (mut engine, friend) = heir(|_| ());
+    let referred = NetworkMessage::Referred { broker: NodeName(3), transport: TRANSPORT };
+    engine.handle_message(friend, network(referred)).unwrap();
+    assert_eq!(asked(&mut engine), [Effect::DropTransport(TRANSPORT)]);
     assert!(looks_for_a_broker(&engine));
 }

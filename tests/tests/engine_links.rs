@@ -6,8 +6,8 @@ mod engines;
 use engines::{Bench, Bytes, UPPER_HALF, assert_cut, parcel, portal_on, with};
 use ipcz_core::limits::MAX_INITIAL_PORTALS;
 use ipcz_core::{
-    CauseKind, Descriptor, Effect, LinkId, Message, NetworkMessage, NodeName, Parcel, PeerId,
-    Probe, PutRefused, RouteMessage, Secret,
+    CauseKind, Descriptor, Effect, EndKey, LinkId, Message, NetworkMessage, NodeName, Parcel,
+    PeerId, Probe, PutRefused, RouteMessage, RouterLink, Secret,
 };
 
 /// The links of portals that were sent to a peer.
@@ -170,4 +170,68 @@ fn a_node_knows_its_terminals_from_its_proxies() {
     assert!(bench.engine.has_effects());
     let topology = bench.engine.topology();
     assert_eq!((topology.terminals, topology.proxies), (3, 1));
+}
+
+#[test]
+fn a_peer_that_is_rejected_hears_so() {
+    let mut bench = Bench::new();
+    bench.engine.reject(bench.low);
+    let goodbye = Message::Network(NetworkMessage::Goodbye(CauseKind::Rejected));
+    assert!(bench.heard(bench.low).contains(&goodbye));
+    assert!(!bench.engine.has_peer(bench.low) && bench.engine.has_peer(bench.high));
+    let cause = bench.engine.cause(bench.at_low[0]).unwrap();
+    assert_eq!((cause.kind, cause.node), (CauseKind::Rejected, Some(NodeName(3))));
+}
+
+#[test]
+fn a_merge_beside_a_terminal_or_of_a_closed_route_asks_nothing() {
+    let probes = |bench: &mut Bench| {
+        let asked = bench.asked().into_iter().filter(|effect| {
+            matches!(
+                effect,
+                Effect::Send { message: Message::Route(_, RouteMessage::Probe(_)), .. }
+            )
+        });
+        asked.count()
+    };
+    for terminal_first in [true, false] {
+        let mut bench = Bench::new();
+        let (_kept, merged) = bench.engine.open_portals();
+        let both = [merged, bench.at_high[0]];
+        let [first, second] = if terminal_first { both } else { [both[1], both[0]] };
+        bench.engine.merge(first, second).unwrap();
+        assert_eq!(probes(&mut bench), 0);
+    }
+    for closed in [true, false] {
+        let mut bench = Bench::new();
+        if closed {
+            // A parcel is still to come, so the route is there.
+            bench.say_on(bench.low, 0, RouteMessage::Closed(1)).unwrap();
+        }
+        bench.engine.merge(bench.at_low[0], bench.at_high[0]).unwrap();
+        assert_eq!(probes(&mut bench), usize::from(!closed));
+    }
+}
+
+#[test]
+fn stations_are_routers_with_their_ends() {
+    let mut bench = Bench::new();
+    let moved = bench.moved_to_high();
+    // A bypass leaves an end behind that only receives.
+    let key = EndKey { node: NodeName(7), via: NodeName(3), link: LinkId(9), secret: Secret(1) };
+    bench.say_on(bench.low, 1, RouteMessage::BypassMe(key)).unwrap();
+    let stations = bench.engine.stations();
+    let ends = |router| {
+        let station = stations.iter().find(|station| station.router == router).unwrap();
+        let ends = station.ends.iter().map(|end| match end.far {
+            RouterLink::There { node, link, .. } => (node.unwrap().0, link.0, end.decays),
+            RouterLink::Here(_) => panic!("all links lead away"),
+        });
+        (station.is_proxy, ends.collect::<Vec<_>>())
+    };
+    assert_eq!(stations.len(), 4);
+    assert_eq!(ends(bench.at_high[0]), (false, vec![(7, 0, false)]));
+    assert_eq!(ends(bench.at_low[0]), (true, vec![(3, 0, false), (7, moved.link.0, false)]));
+    let replaced = vec![(7, moved.link.0 + 1, false), (3, 1, true)];
+    assert_eq!(ends(bench.at_low[1]), (false, replaced));
 }

@@ -189,8 +189,8 @@ fn a_sender_tells_of_handles_that_will_not_come() {
     bench.engine.put(bench.portals[0], plain).unwrap();
 }
 
-#[test]
-fn handles_of_an_earlier_connection_are_dropped_at_the_hello() {
+/// A client named 5 that its broker has introduced to node 7, which has yet to say hello.
+fn about_to_meet() -> (Engine<Cargo>, PeerId, PeerId) {
     let mut engine: Engine<Cargo> = Engine::new(config(5, false));
     let (broker, _) = engine.connect(Relation::Broker, 0).unwrap();
     let greeting = Hello { is_broker: true, wants_broker: false, ..hello(3, 0) };
@@ -203,26 +203,52 @@ fn handles_of_an_earlier_connection_are_dropped_at_the_hello() {
         Effect::Activate { peer, .. } => Some(*peer),
         _ => None,
     });
+    (engine, broker, other.expect("the other node is greeted"))
+}
+
+fn greeting_of_the_other() -> Message<Cargo> {
+    Message::Hello(Hello { relays_from: Some(FIRST), wants_broker: false, ..hello(7, 0) })
+}
+
+#[test]
+fn handles_of_an_earlier_connection_are_dropped_at_the_hello() {
+    let (mut engine, broker, other) = about_to_meet();
     for id in [FIRST - 1, FIRST] {
         let handles = Cargo(0, Handle::Here);
         let relay = Relay { from: OTHER, to: OWN, id, handles };
         engine.handle_message(broker, Message::Relay(relay)).unwrap();
     }
     assert_eq!(engine.pending_relays(), 2);
-    let greeting = Hello { relays_from: Some(FIRST), wants_broker: false, ..hello(7, 0) };
-    engine.handle_message(other.unwrap(), Message::Hello(greeting)).unwrap();
+    engine.handle_message(other, greeting_of_the_other()).unwrap();
     assert_eq!(engine.pending_relays(), 1);
+}
+
+#[test]
+fn who_says_hello_hears_of_a_broker_that_was_lost_before() {
+    for lost in [true, false] {
+        let (mut engine, broker, other) = about_to_meet();
+        if lost {
+            engine.handle_lost(broker);
+        }
+        engine.handle_message(other, greeting_of_the_other()).unwrap();
+        let message = Message::Network(NetworkMessage::RelaysLost);
+        let tells = Effect::Send { peer: other, message };
+        let mut effects = std::iter::from_fn(|| engine.poll_effect());
+        assert_eq!(effects.any(|effect| effect == tells), lost);
+    }
 }
 
 #[test]
 fn every_parcel_that_arrived_counts_against_the_end_of_its_link() {
     let on = |message| Message::Route(LinkId(0), message);
-    let mut bench = Bench::new();
-    bench.parcel(0, None).unwrap();
-    bench.parcel(1, Some(10)).unwrap();
-    bench.say(bench.other, on(RouteMessage::Closed(2))).unwrap();
-    bench.say(bench.other, on(RouteMessage::Fin(2))).unwrap();
-    assert!(bench.parcel(2, Some(11)).is_err());
+    for relayed in [Some(11), None] {
+        let mut bench = Bench::new();
+        bench.parcel(0, None).unwrap();
+        bench.parcel(1, Some(10)).unwrap();
+        bench.say(bench.other, on(RouteMessage::Closed(2))).unwrap();
+        bench.say(bench.other, on(RouteMessage::Fin(2))).unwrap();
+        assert!(bench.parcel(2, relayed).is_err());
+    }
 }
 
 #[test]

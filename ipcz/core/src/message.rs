@@ -405,3 +405,17 @@ impl NetworkMessage {
         self.transport_mut().copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_payload_travels_in_one_piece() {
+        let mut payload = vec![1_u8];
+        assert!(payload.is_ready() && payload.can_leave() && !payload.has_handles());
+        assert_eq!(payload.take_handles(), None);
+        assert!(!payload.join(vec![2]));
+        assert_eq!(payload, [1]);
+    }
+}

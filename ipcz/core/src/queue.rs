@@ -215,8 +215,8 @@ mod tests {
         for number in [12, 10, 13, 11] {
             queue.insert(number, parcel(number as u8), &mut spares).unwrap();
         }
-        assert_eq!(queue.num_bytes(), 12);
         for number in 10..14 {
+            assert_eq!(queue.num_bytes(), 3 * (14 - usize::from(number)));
             assert_eq!(queue.pop(&mut spares), Some(parcel(number)));
         }
         assert_eq!(queue.pop(&mut spares), None);

@@ -228,6 +228,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_router_is_as_it_was_once_what_is_rare_is_gone() {
+        let new = Router::<Vec<u8>>::terminal(0, 0);
+        let mut router = new.clone();
+        router.set_probe(Some(Secret(1)));
+        router.set_probe(None);
+        assert!(router == new);
+        let end = EndId(crate::slab::Key::from_bits(1));
+        router.add_decaying(end);
+        router.remove_end(end);
+        assert!(router == new);
+        let cause = Cause { kind: crate::CauseKind::NodeLost, node: None };
+        router.set_broken(cause);
+        assert_eq!(router.take_broken(), Some(cause));
+        assert!(router == new);
+    }
+
+    #[test]
     fn an_idle_portal_is_small() {
         assert!(size_of::<Router<Vec<u8>>>() <= 80, "{}", size_of::<Router<Vec<u8>>>());
         assert!(size_of::<crate::end::End>() <= 88, "{}", size_of::<crate::end::End>());
