@@ -9,7 +9,7 @@ use engines::{config, hello, portal_on};
 use ipcz_core::limits::MAX_RELAYS;
 use ipcz_core::{
     Config, Effect, Engine, GetRefused, Hello, LinkId, Message, NetworkMessage, NodeName, Parcel,
-    PutRefused, Relation, Relay, RelayKey, RouteMessage, TransportId,
+    PeerId, PutRefused, Relation, Relay, RelayKey, RouteMessage, TransportId,
 };
 
 #[test]
