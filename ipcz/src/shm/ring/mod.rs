@@ -16,8 +16,8 @@
 //! Cursors count bytes, modulo 2^32; a position is a cursor modulo the capacity. Each side keeps its own cursor
 //! privately, and only stores copies of it here. It reads its peer's cursor when it seems to have
 //! nothing left, and then checks the copy: a cursor may neither leave what its owner can truly reach, nor
-//! go back, nor lie between records. What fails a check, or a record that does, is [`RingBroken`], and
-//! stays so: the peer is not to be trusted with anything more.
+//! go back, nor lie between records. What fails a check, or a record that does, breaks
+//! the ring ([`RingBroken`](super::RingBroken)) for good: the peer is not to be trusted with anything more.
 //!
 //! # What orders what
 //!
