@@ -53,6 +53,7 @@
 
 #![deny(unsafe_code)]
 
+mod blocking;
 mod child;
 mod connection;
 pub mod driver;
@@ -120,6 +121,7 @@ pub use parcel::{Handle, Parcel};
 pub use partial::{ParcelSize, Partial, RecvWithinError};
 pub use portal::Portal;
 pub use recv::Recv;
+pub use shell::ParcelReader;
 pub use rpc::{Call, CallError, CodecError, Endpoint, Sent, ServeError};
 pub use transaction::{GetTransaction, PutTransaction};
 pub use trap::{Conditions, Satisfied, Status, TrapEvent, TrapFlags};

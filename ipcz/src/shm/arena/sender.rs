@@ -241,6 +241,11 @@ pub struct OutBlock<M: Memory> {
 }
 
 impl<M: Memory> OutBlock<M> {
+    /// Whether it is a block of this arena.
+    pub fn is_of(&self, arena: &SendArena<M>) -> bool {
+        Arc::ptr_eq(&self.arena.shared, &arena.shared)
+    }
+
     /// How many bytes it has; never zero.
     #[expect(clippy::len_without_is_empty, reason = "a block is never empty")]
     pub fn len(&self) -> usize {
