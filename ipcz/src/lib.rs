@@ -121,8 +121,8 @@ pub use parcel::{Handle, Parcel};
 pub use partial::{ParcelSize, Partial, RecvWithinError};
 pub use portal::Portal;
 pub use recv::Recv;
-pub use shell::ParcelReader;
 pub use rpc::{Call, CallError, CodecError, Endpoint, Sent, ServeError};
+pub use shell::ParcelReader;
 pub use transaction::{GetTransaction, PutTransaction};
 pub use trap::{Conditions, Satisfied, Status, TrapEvent, TrapFlags};
 

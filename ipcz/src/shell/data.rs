@@ -110,7 +110,7 @@ impl Data {
     /// is room.
     pub(crate) fn stage(&mut self, arena: &SendArena<Memory>) {
         let bytes = self.as_vec_mut();
-        let Ok(block) = arena.allocate(bytes.len()) else { return };
+        let Some(block) = arena.try_allocate(bytes.len()) else { return };
         if block.copy_in(0, bytes).is_ok() {
             let bytes = std::mem::take(bytes);
             *self = Self::Staged(Box::new(Staged { bytes, block }));
@@ -210,5 +210,90 @@ impl io::Read for ParcelReader<'_> {
         let count = self.data.read_at(self.position, buffer);
         self.position += count;
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+    use crate::shm::Region;
+    use crate::shm::arena::{ReceiveArena, Span};
+
+    const SIZE: usize = 10_000;
+
+    /// Both ends of an arena.
+    fn arena() -> (SendArena<Memory>, ReceiveArena<Memory>) {
+        let memory = Arc::new(Region::new(64 << 10).unwrap().map().unwrap());
+        let span = Span { memory, base: 0, len: 64 << 10 };
+        (SendArena::new(span.clone(), 0).unwrap(), ReceiveArena::new(span, 0, || {}).unwrap())
+    }
+
+    fn bytes() -> Vec<u8> {
+        (0..SIZE).map(|at| (at % 251) as u8).collect()
+    }
+
+    /// Bytes as they arrive.
+    fn received() -> (Data, ReceiveArena<Memory>) {
+        let (out, back) = arena();
+        let mut data = Data::from(bytes());
+        data.stage(&out);
+        let (_, block) = data.take_staged(&out);
+        let view = back.receive(block.unwrap().commit(SIZE).unwrap()).unwrap();
+        (Data::received(view), back)
+    }
+
+    #[test]
+    fn staged_bytes_are_still_there_if_they_go_elsewhere() {
+        let ((out, _), (other, _)) = (arena(), arena());
+        let mut data = Data::from(bytes());
+        data.stage(&out);
+        assert!(data.is_staged_in(&out) && !data.is_staged_in(&other));
+        assert_eq!((data.len(), data.as_slice()), (SIZE, &bytes()[..]));
+        assert!(out.usage().1 > 0);
+        let (kept, block) = data.take_staged(&other);
+        assert!(block.is_none() && kept == bytes());
+        assert_eq!(out.usage().1, 0, "the block is free again");
+    }
+
+    #[test]
+    fn what_has_no_room_stays_as_it_is() {
+        let (out, _) = arena();
+        let _all = out.allocate(64 << 10).unwrap();
+        let mut data = Data::from(bytes());
+        data.stage(&out);
+        assert!(matches!(data, Data::Own(_)) && data.as_slice() == bytes());
+    }
+
+    #[test]
+    fn received_bytes_are_copied_once_and_their_block_goes_back() {
+        let (data, back) = received();
+        assert_eq!((data.len(), back.has_done()), (SIZE, false));
+        let first = data.as_slice().as_ptr();
+        assert!(back.has_done());
+        assert_eq!((data.as_slice(), data.as_slice().as_ptr()), (&bytes()[..], first));
+        assert_eq!(data.into_vec(), bytes());
+    }
+
+    #[test]
+    fn received_bytes_are_read_where_they_are() {
+        let (mut data, back) = received();
+        let mut piece = [0; 300];
+        assert_eq!(data.read_at(SIZE - 100, &mut piece), 100);
+        assert_eq!(piece[..100], bytes()[SIZE - 100..]);
+        assert_eq!(data.read_at(SIZE + 1, &mut piece), 0);
+        let mut all = Vec::new();
+        ParcelReader::new(&data).read_to_end(&mut all).unwrap();
+        assert!(all == bytes() && !back.has_done());
+        data.as_vec_mut().truncate(3);
+        assert_eq!((data.as_slice(), back.has_done()), (&bytes()[..3], true));
+    }
+
+    #[test]
+    fn received_bytes_that_nobody_wants_go_back_unread() {
+        let (data, back) = received();
+        drop(data);
+        assert!(back.has_done());
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct Sleeper {
     thread: Thread,
     /// [`NOTIFIED`] from when the waker is used until the thread looks.
     word: AtomicU32,
-    /// How the thread sleeps: one of the four below.
+    /// How the thread sleeps: one of the four below, and above its bits the number of the sleep.
     how: AtomicU32,
     /// The flag that it slept on last.
     flag: Mutex<Option<Flag>>,
@@ -33,6 +33,7 @@ const AWAKE: u32 = 0;
 const PARKED: u32 = 1;
 const ON_WORD: u32 = 2;
 const ON_FLAG: u32 = 3;
+const HOW: u32 = 3;
 
 impl Wake for Sleeper {
     fn wake(self: Arc<Self>) {
@@ -45,10 +46,11 @@ impl Wake for Sleeper {
         }
         // Whoever is about to sleep says so, and then looks at its word once more: so it is seen here, or
         // the word is seen there.
-        match self.how.load(Ordering::SeqCst) {
+        let sleep = self.how.load(Ordering::SeqCst);
+        match sleep & HOW {
             PARKED => self.thread.unpark(),
             ON_WORD => drop(futex::wake(&self.word, false)),
-            ON_FLAG => self.wake_from_flag(),
+            ON_FLAG => self.wake_from_flag(sleep),
             _ => {}
         }
     }
@@ -61,12 +63,25 @@ impl Sleeper {
             && self.word.swap(QUIET, Ordering::Acquire) == NOTIFIED
     }
 
+    /// Says how the thread is about to sleep. It looks at its word once more before it does.
+    fn begin(&self, how: u32) {
+        let last = self.how.load(Ordering::Relaxed) & !HOW;
+        self.how.store(last.wrapping_add(HOW + 1) | how, Ordering::SeqCst);
+    }
+
+    fn end(&self) {
+        let sleep = self.how.load(Ordering::Relaxed);
+        self.how.store(sleep & !HOW | AWAKE, Ordering::Relaxed);
+    }
+
+    /// Wakes the thread from one sleep on a flag, which may be over by now: it may even sleep again, on
+    /// another node's flag.
     #[cold]
-    fn wake_from_flag(&self) {
+    fn wake_from_flag(&self, sleep: u32) {
         let Some(flag) = lock(&self.flag).clone() else { return };
         // Once is enough, unless the peer writes the flag at the same time, so that the thread, which was
         // about to sleep, does. It is about to for an instant only, or asleep.
-        while !flag.wake_own_waiter() && self.how.load(Ordering::SeqCst) == ON_FLAG {
+        while !flag.wake_own_waiter() && self.how.load(Ordering::SeqCst) == sleep {
             thread::yield_now();
         }
     }
@@ -125,7 +140,7 @@ impl Parker {
             Some(deadline) => Some(deadline.saturating_duration_since(Instant::now())),
         };
         let own = &self.sleeper;
-        own.how.store(PARKED, Ordering::SeqCst);
+        own.begin(PARKED);
         let over = left == Some(Duration::ZERO);
         if own.word.load(Ordering::SeqCst) == QUIET && !over {
             match left {
@@ -133,7 +148,7 @@ impl Parker {
                 Some(left) => thread::park_timeout(left),
             }
         }
-        own.how.store(AWAKE, Ordering::Relaxed);
+        own.end();
         // Acquires what the waker's user did before: the caller looks at it next.
         !self.take_notice() && over
     }
@@ -146,11 +161,11 @@ impl Parker {
         deadline: Option<Instant>,
     ) -> bool {
         let own = &self.sleeper;
-        own.how.store(ON_WORD, Ordering::SeqCst);
+        own.begin(ON_WORD);
         // The system looks at the word once more.
         let word = Watched { word: &own.word, value: QUIET, shared: false };
         let over = futex::sleep(std::iter::once(word).chain(words), deadline);
-        own.how.store(AWAKE, Ordering::Relaxed);
+        own.end();
         self.take_notice();
         over
     }
@@ -165,10 +180,10 @@ impl Parker {
                 *known = Some(flag.clone());
             }
         }
-        own.how.store(ON_FLAG, Ordering::SeqCst);
+        own.begin(ON_FLAG);
         let noticed = own.word.load(Ordering::SeqCst) == NOTIFIED;
         let over = !noticed && futex::sleep_on(flag.watched(), deadline);
-        own.how.store(AWAKE, Ordering::Relaxed);
+        own.end();
         self.take_notice();
         over
     }
