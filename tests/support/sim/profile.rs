@@ -60,6 +60,10 @@ pub struct Weights {
     pub provide: u32,
     pub object: u32,
     pub serialize: u32,
+    pub get_within: u32,
+    pub begin_get: u32,
+    pub end_get: u32,
+    pub reject: u32,
 }
 
 /// What the caller fixes; the rest follows from the seed.
@@ -79,6 +83,7 @@ impl Profile {
     pub fn of_seed(seed: u64, wanted: Wanted) -> Self {
         let mut rng = Rng::new(seed ^ 0x9d39_247e_3377_6d41);
         let mut upto = |bound: usize| rng.below(bound + 1) as u32;
+        let every_get = seed % 8 == 4 || seed % 16 == 13;
         let calm = Weights {
             open: 3,
             put: upto(20),
@@ -101,6 +106,10 @@ impl Profile {
             object: if seed % 4 == if wanted.hostile { 1 } else { 2 } { 20 } else { 0 },
             serialize: if seed % 4 == if wanted.hostile { 1 } else { 2 } { 10 } else { 0 },
             forge: if wanted.hostile { 5 + upto(30) } else { 0 },
+            get_within: if every_get { 5 } else { 0 },
+            begin_get: if every_get { 20 } else { 0 },
+            end_get: if every_get { 15 } else { 0 },
+            reject: 0,
         };
         let merges = Weights { merge: 1 + upto(10), ..calm };
         let (weights, refuse) = match seed % 5 {
@@ -108,7 +117,8 @@ impl Profile {
             1 => (merges, 0),
             2 if !wanted.hostile => (Weights { crash: 1, shut_down: upto(1), ..calm }, 0),
             3 if !wanted.hostile => {
-                (Weights { crash: upto(1), drop: 1, disconnect: 1, ..merges }, upto(20))
+                let reject = u32::from(every_get);
+                (Weights { crash: upto(1), drop: 1, disconnect: 1, reject, ..merges }, upto(20))
             }
             _ => (merges, upto(50)),
         };
