@@ -36,6 +36,14 @@ pub struct Plot {
     pub quick: bool,
 }
 
+impl Plot {
+    /// Whether two routes are joined in it. Then it does not matter where they were opened.
+    #[must_use]
+    pub fn joins(&self) -> bool {
+        self.actors.concat().contains(&"J")
+    }
+}
+
 const fn quick(name: &'static str, actors: &'static [&'static [&'static str]]) -> Plot {
     Plot { name, actors, quick: true }
 }
@@ -321,9 +329,8 @@ fn search(
     found: &mut Found,
 ) -> Result<(), Violation> {
     let words = plot.actors.concat();
-    let joins = words.contains(&"J");
     let parted = words.contains(&"F") || words.contains(&"XB");
-    let stage = match (joins, parted) {
+    let stage = match (plot.joins(), parted) {
         (true, true) => Stage::seamed_and_parted(salt)?,
         (true, false) => Stage::seamed(salt)?,
         (false, true) => Stage::parted(opened_at, salt)?,
