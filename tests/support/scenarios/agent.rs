@@ -71,6 +71,25 @@ impl Agent {
             Order::Open { first, count } => self.open(first, count),
             Order::Send { road, first, count } => self.send(road, first, count)?,
             Order::Take { road, first, count } => self.take(road, first, count)?,
+            Order::End(portal) => return self.end(portal),
+            Order::Merge(a, b) => self.remove(a)?.merge(self.remove(b)?)?,
+            Order::Close { first, count } => {
+                (first..first + count).try_for_each(|name| self.remove(name).map(drop))?;
+            }
+            Order::Route(portal) => return Ok(Answer::Leads(self.leads(portal)?)),
+            Order::Look => return Ok(Answer::Seen(self.look()?)),
+            Order::Die => {
+                self.node().shut_down(std::time::Duration::ZERO);
+                self.portals.clear();
+            }
+            about_parcels => return self.exchange(about_parcels),
+        }
+        Ok(Answer::Done)
+    }
+
+    /// Puts and takes parcels, as it is told.
+    fn exchange(&mut self, order: Order) -> Outcome {
+        match order {
             Order::Put { first, portals, number, count } => {
                 self.put(first..first + portals, number..number + count)?;
             }
@@ -99,17 +118,7 @@ impl Agent {
             Order::Reject(portal) => {
                 self.portal(portal)?.recv_timeout(PATIENCE)?.reject("as the test wants")?;
             }
-            Order::End(portal) => return self.end(portal),
-            Order::Merge(a, b) => self.remove(a)?.merge(self.remove(b)?)?,
-            Order::Close { first, count } => {
-                (first..first + count).try_for_each(|name| self.remove(name).map(drop))?;
-            }
-            Order::Route(portal) => return Ok(Answer::Leads(self.leads(portal)?)),
-            Order::Look => return Ok(Answer::Seen(self.look()?)),
-            Order::Die => {
-                self.node().shut_down(std::time::Duration::ZERO);
-                self.portals.clear();
-            }
+            other => return Err(format!("nobody knows how to {other:?}").into()),
         }
         Ok(Answer::Done)
     }

@@ -37,7 +37,7 @@ pub struct Profile {
 }
 
 /// How likely each kind of step is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "they are named as the steps are")]
 pub struct Weights {
     pub open: u32,
@@ -66,6 +66,16 @@ pub struct Weights {
     pub reject: u32,
 }
 
+impl Weights {
+    /// Gets of every kind, in some seeds, and nothing else.
+    fn of_gets(seed: u64) -> Self {
+        match seed % 8 == 4 || seed % 16 == 13 {
+            true => Self { get_within: 5, begin_get: 20, end_get: 15, ..Self::default() },
+            false => Self::default(),
+        }
+    }
+}
+
 /// What the caller fixes; the rest follows from the seed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted {
@@ -83,7 +93,6 @@ impl Profile {
     pub fn of_seed(seed: u64, wanted: Wanted) -> Self {
         let mut rng = Rng::new(seed ^ 0x9d39_247e_3377_6d41);
         let mut upto = |bound: usize| rng.below(bound + 1) as u32;
-        let every_get = seed % 8 == 4 || seed % 16 == 13;
         let calm = Weights {
             open: 3,
             put: upto(20),
@@ -106,10 +115,7 @@ impl Profile {
             object: if seed % 4 == if wanted.hostile { 1 } else { 2 } { 20 } else { 0 },
             serialize: if seed % 4 == if wanted.hostile { 1 } else { 2 } { 10 } else { 0 },
             forge: if wanted.hostile { 5 + upto(30) } else { 0 },
-            get_within: if every_get { 5 } else { 0 },
-            begin_get: if every_get { 20 } else { 0 },
-            end_get: if every_get { 15 } else { 0 },
-            reject: 0,
+            ..Weights::of_gets(seed)
         };
         let merges = Weights { merge: 1 + upto(10), ..calm };
         let (weights, refuse) = match seed % 5 {
@@ -117,7 +123,7 @@ impl Profile {
             1 => (merges, 0),
             2 if !wanted.hostile => (Weights { crash: 1, shut_down: upto(1), ..calm }, 0),
             3 if !wanted.hostile => {
-                let reject = u32::from(every_get);
+                let reject = calm.begin_get.min(1);
                 (Weights { crash: upto(1), drop: 1, disconnect: 1, reject, ..merges }, upto(20))
             }
             _ => (merges, upto(50)),
