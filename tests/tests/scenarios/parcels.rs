@@ -72,7 +72,8 @@ pub(crate) fn a_rejected_parcel_costs_its_sender_the_connection(net: &mut Networ
         talk.finish(net);
         talk
     });
-    between.say_so(net, 0, Putting::Nested);
+    // One alone: what is put behind it may come too late.
+    between.say_loaded(net, 0);
     net.reject(b, between.ends[1].1);
     for (place, portal) in between.ends {
         let why = net.end_of(place, portal);
