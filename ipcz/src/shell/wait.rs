@@ -135,10 +135,7 @@ impl Parker {
     /// Sleeps until the waker is used, or was since the last call, or until `deadline`. Gives
     /// whether the deadline has passed. May return for no reason.
     pub(crate) fn park(&self, deadline: Option<Instant>) -> bool {
-        let left = match deadline {
-            None => None,
-            Some(deadline) => Some(deadline.saturating_duration_since(Instant::now())),
-        };
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let own = &self.sleeper;
         own.begin(PARKED);
         let over = left == Some(Duration::ZERO);

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
 use super::outlet::{Outlet, Sent};
-use super::{Link, Outgoing, frames};
+use super::{Addressed, Link, Outgoing, frames};
 use crate::driver::Frame;
 use crate::shell::data::Data;
 use crate::shm::RingBroken;
@@ -60,19 +60,19 @@ impl Link {
     /// Takes a message. Whoever calls this flushes the link after releasing the node's lock, and then drops
     /// what this gives: to give memory back to the system can take a while.
     #[must_use]
-    pub(crate) fn push(&self, message: Outgoing) -> Option<Spent> {
+    pub(crate) fn push(&self, mut message: Outgoing) -> Option<Spent> {
         let mut outbox = lock(&self.outbox);
         if outbox.closing {
             return Some(Spent::Message(message));
         }
-        match outbox.write_through(message) {
-            Ok(spent) => spent.map(Spent::Data),
-            Err(message) => {
-                outbox.messages.push_back(message);
-                self.needs_flusher.store(true, Ordering::Release);
-                None
-            }
+        if let Outgoing::Message(message) = &mut message
+            && outbox.write_through(message)
+        {
+            return frames::body_of(&mut message.0).map(std::mem::take).map(Spent::Data);
         }
+        outbox.messages.push_back(message);
+        self.needs_flusher.store(true, Ordering::Release);
+        None
     }
 
     /// Takes the end: nothing is taken after it.
@@ -262,15 +262,12 @@ impl Link {
 }
 
 impl Outbox {
-    /// Writes a message where the peer can read it, if nothing is before it and it is small. Gives it back
-    /// if not, and else what is left of it.
-    fn write_through(&mut self, message: Outgoing) -> Result<Option<Data>, Outgoing> {
-        match &mut self.spare.outlet {
-            Some(outlet) if !self.flushing && self.messages.is_empty() => {
-                outlet.write_through(message)
-            }
-            _ => Err(message),
-        }
+    /// Writes a message where the peer can read it, if nothing is before it and it is small or staged. Gives whether
+    /// it did.
+    fn write_through(&mut self, message: &mut Addressed) -> bool {
+        let outlet = self.spare.outlet.as_mut();
+        let outlet = outlet.filter(|_| !self.flushing && self.messages.is_empty());
+        outlet.is_some_and(|outlet| outlet.write_through(message))
     }
 
     /// Moves what is queued behind what a flusher has.

@@ -12,7 +12,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{Outgoing, frames};
+use super::{Addressed, Outgoing, frames};
 use crate::driver::{Attachment, Driver, Frame, Transport};
 use crate::shell::data::{Data, LEAST_STAGED};
 use crate::shm::arena::{AllocateError, OutBlock, ReceiveArena, SendArena, Span};
@@ -89,26 +89,20 @@ impl Outlet {
     }
 
     /// Writes a message into the ring, and shows it to the peer, if its bytes are all that it has, and are few or
-    /// staged. Gives it back if not, and else its bytes: it is called under the node's lock.
-    pub(super) fn write_through(&mut self, message: Outgoing) -> Result<Option<Data>, Outgoing> {
-        let Outgoing::Message((mut message, carried)) = message else { return Err(message) };
-        let bare = (message, carried);
+    /// staged. Gives whether it did; what was staged may then be so no more. Called under the node's lock, it
+    /// leaves the bytes to be dropped elsewhere.
+    pub(super) fn write_through(&mut self, message: &mut Addressed) -> bool {
         // What is to go back leaves with whatever a flusher sends.
-        if !frames::is_bare(&bare) || self.received.has_done() {
-            return Err(Outgoing::Message(bare));
+        if !frames::is_bare(message) || self.received.has_done() {
+            return false;
         }
-        (message, _) = bare;
         let mut head = std::mem::take(&mut self.head);
-        wire::encode(&message, &[], &mut head);
-        let written = self.write_bare(&head, frames::body_of(&mut message));
+        wire::encode(&message.0, &[], &mut head);
+        let written = self.write_bare(&head, frames::body_of(&mut message.0));
         self.head = head;
         self.head.clear();
-        if !written {
-            // Whatever it is, the flusher meets it too.
-            return Err(Outgoing::Message((message, None)));
-        }
-        self.writer.publish();
-        Ok(frames::body_of(&mut message).map(std::mem::take))
+        // If it was not, the flusher meets whatever was in the way.
+        written && self.writer.publish()
     }
 
     /// Writes a head and what is behind it. Gives whether it did: if not, it may be staged no more.
