@@ -213,11 +213,13 @@ impl Turn<'_> {
             return false;
         }
         // Before looking at what it names: what is newer is looked at again.
-        let Some(links) = lead.links() else { return false };
+        let links = lead.links();
         if let Some(leading) = &mut self.lead {
-            (leading.links, leading.version) = (links, version);
+            // Links that are gone are not to be looked at any more, even if there are no others.
+            (leading.links, leading.version) = (links.unwrap_or_default(), version);
             return true;
         }
+        let Some(links) = links else { return false };
         let mut seat = lock(&lead.seat);
         let own = self.parker.sleeper();
         seat.followers.retain(|follower| !Arc::ptr_eq(follower, own));

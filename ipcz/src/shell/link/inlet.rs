@@ -49,6 +49,8 @@ struct Glance {
     frames: AtomicU32,
     /// Whether it is a frame that is read next.
     awaits_frame: AtomicBool,
+    /// The peer broke the rules: nothing is read any more.
+    is_over: AtomicBool,
     /// Whether somebody is at it. To look again before that one is done would be to spin.
     is_being_read: AtomicBool,
 }
@@ -59,7 +61,9 @@ impl Glance {
         let is_there = self.frames.load(Ordering::Relaxed) > 0
             || (self.tail.load(Ordering::Relaxed) != self.read.load(Ordering::Relaxed)
                 && !self.awaits_frame.load(Ordering::Relaxed));
-        is_there && !self.is_being_read.load(Ordering::Relaxed)
+        is_there
+            && !self.is_being_read.load(Ordering::Relaxed)
+            && !self.is_over.load(Ordering::Relaxed)
     }
 }
 
@@ -108,6 +112,8 @@ pub(super) struct End {
     sent: SendArena<Memory>,
     /// A record was read whose frame has yet to come.
     awaited: Option<Awaited>,
+    /// The peer broke the rules: the engine was told, and nothing else is read.
+    is_over: bool,
     head: Vec<u8>,
     pub(super) batch: Vec<Incoming>,
     /// Blocks came back, or are to go back: the link has something to send.
@@ -134,6 +140,7 @@ impl End {
             received,
             sent,
             awaited: None,
+            is_over: false,
             head: Vec::new(),
             batch: Vec::new(),
             to_send: false,
@@ -157,6 +164,7 @@ impl Inlet {
             read: AtomicU32::new(0),
             frames: AtomicU32::new(0),
             awaits_frame: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
             is_being_read: AtomicBool::new(false),
         };
         Self {
@@ -195,6 +203,7 @@ impl Inlet {
         self.nudge.is_being_read.store(false, Ordering::SeqCst);
         self.glance.read.store(end.reader.position(), Ordering::Relaxed);
         self.glance.awaits_frame.store(end.awaited.is_some(), Ordering::Relaxed);
+        self.glance.is_over.store(end.is_over, Ordering::Relaxed);
         let mut state = lock(&self.state);
         state.end = Some(end);
         self.glance.is_being_read.store(false, Ordering::Relaxed);
@@ -266,7 +275,19 @@ impl Inlet {
     }
 
     /// Reads a batch into `end`. Gives whether there was anything.
+    ///
+    /// # Errors
+    /// The peer broke the rules. This is said once.
     pub(super) fn read(&self, end: &mut End) -> Result<bool, ProtocolViolation> {
+        if end.is_over {
+            return Ok(false);
+        }
+        let read = self.read_records(end);
+        end.is_over = read.is_err();
+        read
+    }
+
+    fn read_records(&self, end: &mut End) -> Result<bool, ProtocolViolation> {
         let mut bytes = 0;
         let mut any = false;
         while end.batch.len() < BATCH_RECORDS && bytes < BATCH_BYTES {
@@ -301,6 +322,7 @@ impl State {
         let frames = self.marked.len();
         let Some(end) = &mut self.end else { return true };
         match end.awaited {
+            _ if end.is_over => true,
             Some(_) => frames == 0,
             // What breaks the rules is something to read, too.
             None => matches!(end.reader.has_more(), Ok(false)) && frames == 0,
