@@ -6,6 +6,7 @@ mod attrs;
 #[cfg(test)]
 mod golden;
 mod interface;
+mod message;
 
 use proc_macro::TokenStream;
 
@@ -50,4 +51,22 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn interface(options: TokenStream, item: TokenStream) -> TokenStream {
     interface::expand(options.into(), item.into()).into()
+}
+
+/// Makes a type one that may grow: peers that were built with another version of it understand what they know.
+///
+/// It emits serde's `Serialize` and `Deserialize`, so do not derive those too. A value is
+/// written with its length, wherever it stands: in an argument, in a `Vec`, in a map, in another type.
+///
+/// * Fields are added at the end, with `#[since(n)]`, where `n` is the version of the type. A peer that does not
+///   know them skips them; where they are absent they have their type's `Default`.
+/// * Variants of an enum are added at the end, with `#[since(n)]`. A peer that does not know one sees the
+///   variant that is marked `#[unknown]`, which has no fields and cannot be sent; without one it refuses the
+///   message. So mark one before there is a second version.
+///
+/// Parameters of the type are types that can be sent. `#[serde(...)]` on fields is passed on.
+/// `#[ipcz(crate = "path::to::ipcz")]` says where the `ipcz` crate is, if not at `::ipcz`.
+#[proc_macro_derive(Message, attributes(since, unknown, ipcz, serde))]
+pub fn message(item: TokenStream) -> TokenStream {
+    message::expand(item.into()).into()
 }

@@ -90,7 +90,7 @@ fn an_endpoint_is_no_data_elsewhere() {
         refused.to_string(),
         "a `SessionProxy` is not data: it can only be part of a message of an ipcz interface"
     );
-    let refused = serde_json::from_str::<SessionProxy>("0").unwrap_err();
+    let refused = serde_json::from_str::<SessionProxy>("[0,0,0]").unwrap_err();
     assert!(refused.to_string().starts_with("a portal is not data"), "{refused}");
     thread::spawn(move || receiver.serve_blocking(Numbers(AtomicU32::new(1))));
     assert_eq!(session.next().wait().unwrap(), 1);

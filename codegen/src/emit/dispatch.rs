@@ -31,7 +31,7 @@ impl Emitter<'_> {
                 > {
                     match #request.method() ^ __INTERFACE {
                         #(#arms)*
-                        _ => ::core::result::Result::Ok(#request.unknown_method()),
+                        _ => ::core::result::Result::Ok(#request.other::<Self>()),
                     }
                 }
             }

@@ -7,6 +7,7 @@
 mod dispatch;
 mod endpoint;
 mod handler;
+mod message;
 mod proxy;
 mod receiver;
 mod shape;
@@ -15,6 +16,8 @@ use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{format_ident, quote};
 
 use crate::ir::{Attrs, Interface, Method, Receiver, WireName};
+
+pub use message::message;
 
 /// Emits everything that `interface` stands for: its trait, proxy and receiver.
 ///
@@ -41,6 +44,7 @@ pub fn interface(interface: &Interface, ipcz: &TokenStream) -> TokenStream {
         emitter.receiver_methods(),
         emitter.endpoint(&emitter.receiver),
         emitter.values(&emitter.receiver),
+        emitter.roles(),
         emitter.dispatch(),
     ]
     .into_iter()

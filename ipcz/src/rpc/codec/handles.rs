@@ -1,12 +1,16 @@
 //! Portals and OS handles as serde values.
 
+use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
-use serde::ser::{Error as _, Serialize, Serializer};
+use serde::ser::{Error as _, Serialize, SerializeTuple, Serializer};
 
 use super::{HANDLE, gate};
+use crate::rpc::client::Client;
+use crate::rpc::endpoint::Incoming as Receiving;
+use crate::rpc::flow::Amount;
 use crate::{Handle, OsHandle, Portal};
 
 const OUTSIDE: &str = "is not data: it can only be part of a message of an ipcz interface";
@@ -58,7 +62,7 @@ impl<F: Fn() -> Result<Handle, String>> Serialize for Outgoing<'_, F> {
 }
 
 /// Serializes something that is one portal. `take` moves the portal out, or says why it may not.
-pub fn serialize_portal<S: Serializer>(
+fn serialize_portal<S: Serializer>(
     what: &str,
     take: impl Fn() -> Result<Portal, String>,
     serializer: S,
@@ -67,9 +71,79 @@ pub fn serialize_portal<S: Serializer>(
     serializer.serialize_newtype_struct(HANDLE, &Outgoing { what, take })
 }
 
-/// Deserializes something that is one portal.
-pub fn deserialize_portal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Portal, D::Error> {
-    Portal::deserialize(deserializer)
+/// Serializes a receiver.
+pub fn serialize_incoming<S: Serializer>(
+    what: &'static str,
+    incoming: &Receiving,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serialize_portal(what, || incoming.take_portal(), serializer)
+}
+
+/// Deserializes a receiver.
+pub fn deserialize_incoming<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Receiving, D::Error> {
+    Portal::deserialize(deserializer).map(From::from)
+}
+
+/// A portal, and what the end that stands on it has counted.
+pub(in crate::rpc) struct Counted {
+    pub(in crate::rpc) portal: Portal,
+    pub(in crate::rpc) amount: Amount,
+}
+
+impl Counted {
+    /// Serializes what `take` moves out, or says why it may not.
+    pub(in crate::rpc) fn serialize<S: Serializer>(
+        what: &str,
+        take: impl Fn() -> Result<(Portal, Amount), String>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let counted = Cell::new(Amount::default());
+        let take = || {
+            let (portal, amount) = take()?;
+            counted.set(amount);
+            Ok(Handle::Portal(portal))
+        };
+        let mut fields = serializer.serialize_tuple(3)?;
+        fields.serialize_element(&Named(&Outgoing { what, take }))?;
+        let Amount { messages, bytes } = counted.get();
+        fields.serialize_element(&messages)?;
+        fields.serialize_element(&bytes)?;
+        fields.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Counted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (portal, messages, bytes) = Deserialize::deserialize(deserializer)?;
+        Ok(Self { portal, amount: Amount { messages, bytes } })
+    }
+}
+
+/// Serializes a proxy.
+pub fn serialize_client<S: Serializer>(
+    what: &'static str,
+    client: &Client,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    Counted::serialize(what, || client.take_portal(), serializer)
+}
+
+/// Deserializes a proxy.
+pub fn deserialize_client<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Client, D::Error> {
+    let Counted { portal, amount } = Counted::deserialize(deserializer)?;
+    Ok(Client::from_taken(portal, amount))
+}
+
+/// Says that it is a handle.
+struct Named<'a, T>(&'a T);
+
+impl<T: Serialize> Serialize for Named<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_newtype_struct(HANDLE, self.0)
+    }
 }
 
 struct Incoming<T>(PhantomData<T>);

@@ -1,0 +1,80 @@
+//! A request, and the answer to it, as emitted code sees them.
+
+use super::codec::{CodecError, EncodeAs, Encoder};
+use super::endpoint::Endpoint;
+use super::message::{self, Failure, RequestHead};
+use crate::{Handle, Parcel};
+
+/// A request whose head was understood.
+pub struct Request {
+    call: Option<u32>,
+    method: u64,
+    arguments: usize,
+    bytes: Vec<u8>,
+    handles: Vec<Handle>,
+}
+
+impl Request {
+    /// The request in `parcel`, whose arguments begin at `arguments`.
+    pub(super) fn new(head: RequestHead, arguments: usize, parcel: Parcel) -> Self {
+        let (bytes, handles) = parcel.into_parts();
+        Self { call: head.call, method: head.method, arguments, bytes, handles }
+    }
+
+    /// The id of the method that is called.
+    #[must_use]
+    pub fn method(&self) -> u64 {
+        self.method
+    }
+
+    /// What makes the answer, the message with the arguments, and its handles.
+    #[must_use]
+    pub fn split(self) -> (Answer, Message, Vec<Handle>) {
+        let message = Message { bytes: self.bytes, arguments: self.arguments };
+        (Answer { call: self.call }, message, self.handles)
+    }
+
+    /// The answer to a method that the interface does not have: one that all have, or one that does not exist.
+    #[must_use]
+    pub fn other<I: Endpoint>(self) -> Option<Parcel> {
+        let call = self.call?;
+        if self.method == message::version_method(I::INTERFACE) {
+            return Answer { call: self.call }
+                .reply::<super::codec::Plain, _>("version", I::VERSION);
+        }
+        Some(Parcel::new(message::failure(call, Failure::UnknownMethod, "")))
+    }
+}
+
+/// The private copy of a request.
+pub struct Message {
+    bytes: Vec<u8>,
+    arguments: usize,
+}
+
+impl Message {
+    /// The encoded arguments.
+    #[must_use]
+    pub fn arguments(&self) -> &[u8] {
+        self.bytes.get(self.arguments..).unwrap_or_default()
+    }
+}
+
+/// Where a result goes.
+#[derive(Clone, Copy)]
+pub struct Answer {
+    call: Option<u32>,
+}
+
+impl Answer {
+    /// The reply with `result`, if the caller wants one.
+    pub fn reply<S: EncodeAs<T>, T>(self, place: &'static str, result: T) -> Option<Parcel> {
+        let call = self.call?;
+        let mut encoder = Encoder::new(&message::reply(call));
+        let reply = encoder.put::<S, T>(place, result).and_then(|()| encoder.finish());
+        Some(reply.unwrap_or_else(|error: CodecError| {
+            let text = format!("the server could not encode its result: {error}");
+            Parcel::new(message::failure(call, Failure::BadResult, &text))
+        }))
+    }
+}
