@@ -86,6 +86,7 @@ const _: () = {
         const INTERFACE: &'static str = ::core::concat!(
             ::core::module_path!(), "::Progress"
         );
+        const VERSION: ::core::primitive::u32 = 1u32;
         fn from_portal(portal: __ipcz::Portal) -> Self {
             Self {
                 end: ::core::convert::From::from(portal),
@@ -110,11 +111,7 @@ const _: () = {
             &self,
             serializer: __S,
         ) -> ::core::result::Result<__S::Ok, __S::Error> {
-            __ipcz::serialize_portal(
-                "a `ProgressProxy`",
-                || self.end.take_portal(),
-                serializer,
-            )
+            __ipcz::serialize_client("a `ProgressProxy`", &self.end, serializer)
         }
     }
     #[automatically_derived]
@@ -122,8 +119,7 @@ const _: () = {
         fn deserialize<__D: __ipcz::serde::Deserializer<'de>>(
             deserializer: __D,
         ) -> ::core::result::Result<Self, __D::Error> {
-            __ipcz::deserialize_portal(deserializer)
-                .map(<Self as __ipcz::Endpoint>::from_portal)
+            __ipcz::deserialize_client(deserializer).map(|end| Self { end })
         }
     }
     impl ProgressReceiver {
@@ -159,6 +155,7 @@ const _: () = {
         const INTERFACE: &'static str = ::core::concat!(
             ::core::module_path!(), "::Progress"
         );
+        const VERSION: ::core::primitive::u32 = 1u32;
         fn from_portal(portal: __ipcz::Portal) -> Self {
             Self {
                 end: ::core::convert::From::from(portal),
@@ -183,11 +180,7 @@ const _: () = {
             &self,
             serializer: __S,
         ) -> ::core::result::Result<__S::Ok, __S::Error> {
-            __ipcz::serialize_portal(
-                "a `ProgressReceiver`",
-                || self.end.take_portal(),
-                serializer,
-            )
+            __ipcz::serialize_incoming("a `ProgressReceiver`", &self.end, serializer)
         }
     }
     #[automatically_derived]
@@ -195,8 +188,21 @@ const _: () = {
         fn deserialize<__D: __ipcz::serde::Deserializer<'de>>(
             deserializer: __D,
         ) -> ::core::result::Result<Self, __D::Error> {
-            __ipcz::deserialize_portal(deserializer)
-                .map(<Self as __ipcz::Endpoint>::from_portal)
+            __ipcz::deserialize_incoming(deserializer).map(|end| Self { end })
+        }
+    }
+    #[automatically_derived]
+    impl __ipcz::Proxy for ProgressProxy {
+        type Receiver = ProgressReceiver;
+        fn client(&self) -> &__ipcz::Client {
+            &self.end
+        }
+    }
+    #[automatically_derived]
+    impl __ipcz::Receiver for ProgressReceiver {
+        type Proxy = ProgressProxy;
+        fn incoming(&mut self) -> &mut __ipcz::Incoming {
+            &mut self.end
         }
     }
     #[automatically_derived]
@@ -254,7 +260,7 @@ const _: () = {
                             >("result of `Progress::look`", result),
                     )
                 }
-                _ => ::core::result::Result::Ok(request.unknown_method()),
+                _ => ::core::result::Result::Ok(request.other::<Self>()),
             }
         }
     }

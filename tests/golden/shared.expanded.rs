@@ -153,6 +153,7 @@ const _: () = {
     #[automatically_derived]
     impl __ipcz::Endpoint for WordCounterProxy {
         const INTERFACE: &'static str = "demo.words.WordCounter";
+        const VERSION: ::core::primitive::u32 = 1u32;
         fn from_portal(portal: __ipcz::Portal) -> Self {
             Self {
                 end: ::core::convert::From::from(portal),
@@ -177,11 +178,7 @@ const _: () = {
             &self,
             serializer: __S,
         ) -> ::core::result::Result<__S::Ok, __S::Error> {
-            __ipcz::serialize_portal(
-                "a `WordCounterProxy`",
-                || self.end.take_portal(),
-                serializer,
-            )
+            __ipcz::serialize_client("a `WordCounterProxy`", &self.end, serializer)
         }
     }
     #[automatically_derived]
@@ -189,8 +186,7 @@ const _: () = {
         fn deserialize<__D: __ipcz::serde::Deserializer<'de>>(
             deserializer: __D,
         ) -> ::core::result::Result<Self, __D::Error> {
-            __ipcz::deserialize_portal(deserializer)
-                .map(<Self as __ipcz::Endpoint>::from_portal)
+            __ipcz::deserialize_client(deserializer).map(|end| Self { end })
         }
     }
     impl WordCounterReceiver {
@@ -224,6 +220,7 @@ const _: () = {
     #[automatically_derived]
     impl __ipcz::Endpoint for WordCounterReceiver {
         const INTERFACE: &'static str = "demo.words.WordCounter";
+        const VERSION: ::core::primitive::u32 = 1u32;
         fn from_portal(portal: __ipcz::Portal) -> Self {
             Self {
                 end: ::core::convert::From::from(portal),
@@ -248,11 +245,7 @@ const _: () = {
             &self,
             serializer: __S,
         ) -> ::core::result::Result<__S::Ok, __S::Error> {
-            __ipcz::serialize_portal(
-                "a `WordCounterReceiver`",
-                || self.end.take_portal(),
-                serializer,
-            )
+            __ipcz::serialize_incoming("a `WordCounterReceiver`", &self.end, serializer)
         }
     }
     #[automatically_derived]
@@ -260,8 +253,21 @@ const _: () = {
         fn deserialize<__D: __ipcz::serde::Deserializer<'de>>(
             deserializer: __D,
         ) -> ::core::result::Result<Self, __D::Error> {
-            __ipcz::deserialize_portal(deserializer)
-                .map(<Self as __ipcz::Endpoint>::from_portal)
+            __ipcz::deserialize_incoming(deserializer).map(|end| Self { end })
+        }
+    }
+    #[automatically_derived]
+    impl __ipcz::Proxy for WordCounterProxy {
+        type Receiver = WordCounterReceiver;
+        fn client(&self) -> &__ipcz::Client {
+            &self.end
+        }
+    }
+    #[automatically_derived]
+    impl __ipcz::Receiver for WordCounterReceiver {
+        type Proxy = WordCounterProxy;
+        fn incoming(&mut self) -> &mut __ipcz::Incoming {
+            &mut self.end
         }
     }
     #[automatically_derived]
@@ -367,7 +373,7 @@ const _: () = {
                             >("result of `WordCounter::total`", result),
                     )
                 }
-                _ => ::core::result::Result::Ok(request.unknown_method()),
+                _ => ::core::result::Result::Ok(request.other::<Self>()),
             }
         }
     }

@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "as a library would have it")]
 
 use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
 use std::thread;
 
 use ipcz::{CallError, Endpoint, Message, Node, Portal, Proxy};
@@ -193,11 +194,47 @@ fn new_plain(maybe: Option<new::Encoding>) -> new::Plain {
     new::Plain { before: 1, counts, by_name: by_name.collect(), maybe, name, nothing, behind: 2 }
 }
 
+/// Which program this process is, if it was spawned by another test.
+const ROLE: &str = "IPCZ_TEST_VERSIONS";
+
+/// No test of its own: what the other process runs.
+#[test]
+fn the_other_process() {
+    let Ok(role) = std::env::var(ROLE) else { return };
+    let (_node, parent) = Node::from_parent().unwrap();
+    match role.as_str() {
+        "old" => parent.bootstrap::<old::VersionsReceiver>().unwrap().serve_blocking(Server),
+        _ => parent.bootstrap::<new::VersionsReceiver>().unwrap().serve_blocking(Server),
+    }
+    .unwrap();
+}
+
+/// Runs this program again, as an old or as a new one.
+fn spawn(role: &str) -> ipcz::Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "the_other_process"]).env(ROLE, role).stdout(Stdio::null());
+    Node::broker().unwrap().spawn(command).unwrap()
+}
+
+#[test]
+fn old_and_new_processes_understand_each_other() {
+    let mut child = spawn("old");
+    new_client_of_old_server(&child.bootstrap().unwrap());
+    assert!(child.wait().unwrap().success());
+    let mut child = spawn("new");
+    old_client_of_new_server(&child.bootstrap().unwrap());
+    assert!(child.wait().unwrap().success());
+}
+
 #[test]
 fn an_old_server_skips_what_is_new() {
     let (client, receiver) = new::VersionsProxy::pair(&Node::broker().unwrap());
     let receiver = old::VersionsReceiver::from_portal(receiver.into_portal().unwrap());
     thread::spawn(move || receiver.serve_blocking(Server));
+    new_client_of_old_server(&client);
+}
+
+fn new_client_of_old_server(client: &new::VersionsProxy) {
     assert_eq!((new::VersionsProxy::VERSION, client.version().wait().unwrap()), (4, 1));
     assert_eq!(client.more().wait(), Err(CallError::UnknownMethod("Versions::more")));
 
@@ -242,6 +279,10 @@ fn a_new_server_fills_in_what_an_old_client_does_not_say() {
     let (client, receiver) = old::VersionsProxy::pair(&Node::broker().unwrap());
     let receiver = new::VersionsReceiver::from_portal(receiver.into_portal().unwrap());
     thread::spawn(move || receiver.serve_blocking(Server));
+    old_client_of_new_server(&client);
+}
+
+fn old_client_of_new_server(client: &old::VersionsProxy) {
     assert_eq!((old::VersionsProxy::VERSION, client.version().wait().unwrap()), (1, 4));
     let named = old::Encoding::Named { name: "n".into(), strict: false };
     let by_name = [("x".to_string(), (old_counts(1), named))].into();

@@ -63,6 +63,10 @@ impl Emitter<'_> {
                 fn client(&self) -> &__ipcz::Client {
                     &self.end
                 }
+
+                fn from_client(end: __ipcz::Client) -> Self {
+                    Self { end }
+                }
             }
 
             #[automatically_derived]

@@ -5,7 +5,7 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
-use syn::Generics;
+use syn::{Generics, Turbofish};
 
 use crate::ir::{Body, Field, Fields, Message, Style, Variant};
 
@@ -23,7 +23,7 @@ pub fn message(message: &Message, ipcz: &TokenStream) -> TokenStream {
     let (lent, owned) = (twin(message, true), twin(message, false));
     let shown = name.to_string();
     let (_, parameters, _) = message.generics.split_for_impl();
-    let (lend, own) = (lend(message, &private), own(message));
+    let (lend, own) = (lend(message, &parameters.as_turbofish(), &private), own(message));
     let writes = bounded(&message.generics, &quote!(#private::serde::Serialize));
     let reads = bounded(&message.generics, &quote!(#private::serde::de::DeserializeOwned));
     let (write_impl, _, write_where) = writes.split_for_impl();
@@ -116,12 +116,12 @@ fn twin_fields(Fields { style, fields }: &Fields, lends: bool) -> TokenStream {
 }
 
 /// The expression of the twin to write.
-fn lend(message: &Message, private: &TokenStream) -> TokenStream {
+fn lend(message: &Message, turbofish: &Turbofish<'_>, private: &TokenStream) -> TokenStream {
     match &message.body {
         Body::Struct(fields) => {
             let names = members(fields);
             let values = names.iter().map(|name| quote!(&self.#name)).collect::<Vec<_>>();
-            construct(&quote!(__Lent), fields, &values)
+            construct(&quote!(__Lent #turbofish), fields, &values)
         }
         Body::Enum(variants) => {
             let arms = variants.iter().map(|Variant { name, fields, unknown, .. }| {
@@ -139,7 +139,7 @@ fn lend(message: &Message, private: &TokenStream) -> TokenStream {
                             )
                         }
                     }
-                    None => construct(&quote!(__Lent::#name), fields, &bound),
+                    None => construct(&quote!(__Lent #turbofish::#name), fields, &bound),
                 };
                 quote!(#pattern => #value,)
             });

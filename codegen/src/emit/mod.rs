@@ -86,8 +86,18 @@ impl Emitter<'_> {
         match (self.interface.is_local, self.interface.receiver()) {
             (true, _) => TokenStream::new(),
             (false, Receiver::Shared) => quote!(+ ::core::marker::Send + ::core::marker::Sync),
+            (false, Receiver::Exclusive) if self.has_shared_body() => {
+                quote!(+ ::core::marker::Send + ::core::marker::Sync)
+            }
             (false, Receiver::Exclusive) => quote!(+ ::core::marker::Send),
         }
+    }
+
+    /// Whether a future of the trait's own shares the server.
+    fn has_shared_body(&self) -> bool {
+        self.interface.methods.iter().any(|method| {
+            method.body.is_some() && method.is_async && method.receiver == Receiver::Shared
+        })
     }
 
     /// What else a server's futures must be.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::call::{Call, Sent};
@@ -37,6 +38,12 @@ type Arguments = Result<(), CodecError>;
 impl Client {
     pub(super) fn new(portal: Portal, sent: Amount) -> Self {
         Self { replies: Replies::new(portal, sent) }
+    }
+
+    /// Another client on the same portal.
+    pub(super) fn share(&self) -> Self {
+        self.replies.clients.fetch_add(1, Ordering::Relaxed);
+        Self { replies: Arc::clone(&self.replies) }
     }
 
     /// The portal, to look at.
@@ -129,6 +136,12 @@ impl Client {
     /// This client, unchanged.
     pub fn into_portal(self) -> Result<Portal, Self> {
         self.replies.take_portal().map(|(portal, _)| portal).map_err(|_| self)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.replies.clients.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -5,6 +5,10 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::associated::Associated;
 use super::call::Call;
 use super::client::{Client, Method};
 use super::codec::{Always, Plain};
@@ -63,13 +67,26 @@ pub trait Endpoint: Sized + Send {
 }
 
 /// A calling end: what every proxy can do, whatever its interface.
-pub trait Proxy: Endpoint {
+pub trait Proxy: Endpoint + Serialize + DeserializeOwned {
     /// The serving end.
     type Receiver: Receiver<Proxy = Self>;
 
     /// What it is made of.
     #[doc(hidden)]
     fn client(&self) -> &Client;
+
+    /// The proxy that is made of `client`.
+    #[doc(hidden)]
+    fn from_client(client: Client) -> Self;
+
+    /// A proxy of another interface on the same portal, whose receiver is [associated](Receiver::associate) with
+    /// that interface: calls of both arrive in the order in which they were made. As long as there are several, none
+    /// can be sent. Calls of an interface that is not there fail with
+    /// [`CallError::UnknownMethod`](crate::CallError::UnknownMethod).
+    #[must_use]
+    fn associate<P: Proxy>(&self) -> P {
+        P::from_client(self.client().share())
+    }
 
     /// Asks the server for the version of the interface that it was built with.
     ///
@@ -116,6 +133,13 @@ pub trait Receiver: Endpoint {
     #[doc(hidden)]
     fn incoming(&mut self) -> &mut Incoming;
 
+    /// Has this endpoint take the calls of another interface too, which come from proxies that are made by
+    /// [`Proxy::associate`].
+    #[must_use]
+    fn associate<R: Receiver>(mut self) -> Associated<Self, R> {
+        Associated::new(self.incoming().take())
+    }
+
     /// What ends the serving of this endpoint in good order, from anywhere. To be asked for before it is served.
     ///
     /// ```
@@ -159,6 +183,13 @@ impl Incoming {
     #[must_use]
     pub fn portal(&self) -> &Portal {
         &self.portal
+    }
+
+    /// All of this, out of its receiver.
+    fn take(&mut self) -> Self {
+        // A receiver that was sent before has a portal that is closed.
+        let portal = self.portal.take().unwrap_or_else(|| self.portal.node().open_portals().0);
+        Self { portal, stopper: self.stopper.take(), data: self.data.take() }
     }
 
     pub(super) fn served(&self) -> Served {

@@ -13,12 +13,16 @@
 //! | [`inbox`] | what a server has read from its client and owes it: requests, deadlines, credit |
 //! | [`server`] | the serving end: runs handlers, at the same time or one by one |
 //! | [`request`] | requests and answers, as emitted code sees them |
+//! | [`associated`] | several interfaces on one portal |
 //! | [`context`] | what a method knows of the call that it serves |
+//! | [`services`] | what is offered over a connection, by name |
+//! | [`set`] | many endpoints in one task |
 //! | [`stop`] | stopping a server in good order |
 //! | [`stream`] | items from one end to the other, at the reader's pace |
 //! | [`timer`] | waking at a time |
 //! | [`endpoint`] | what every proxy and receiver has in common |
 
+mod associated;
 mod call;
 mod client;
 mod codec;
@@ -33,15 +37,21 @@ mod outbox;
 mod replies;
 mod request;
 mod server;
+mod services;
+mod set;
 mod stop;
 mod stream;
 mod timer;
 
+pub use associated::Associated;
 pub use call::{Call, Piped, Sent};
 pub use codec::CodecError;
 pub use context::{Context, context};
 pub use endpoint::{Endpoint, Proxy, Receiver};
 pub use error::{CallError, ServeError};
+pub(crate) use services::DirectoryProxy;
+pub use services::{NotOffered, Services};
+pub use set::ReceiverSet;
 pub use stop::Stopper;
 pub use stream::{Stream, StreamError, StreamSender};
 

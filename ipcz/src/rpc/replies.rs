@@ -11,6 +11,7 @@
 //! No lock is held while the portal is called or a waker is woken. How calls leave is in `outbox`.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -38,6 +39,8 @@ pub(super) struct Replies {
     /// Blocked calls that do not fetch themselves wait for `state.fetching` or their reply here.
     change: Condvar,
     watcher: Arc<dyn Watcher>,
+    /// How many proxies share it.
+    pub(super) clients: AtomicUsize,
     /// The client of the call that is to give this one's server.
     upstream: OnceLock<Weak<Self>>,
 }
@@ -148,6 +151,7 @@ impl Replies {
             state: Mutex::new(state),
             change: Condvar::new(),
             watcher: Arc::new(OnArrival(weak.clone())),
+            clients: AtomicUsize::new(1),
             upstream: OnceLock::new(),
         })
     }
@@ -168,6 +172,11 @@ impl Replies {
 
     /// Moves the portal out, with the count of what is on its way.
     pub(super) fn take_portal(&self) -> Result<(Portal, Amount), String> {
+        if self.clients.load(Ordering::Relaxed) > 1 {
+            return Err(
+                "shares its portal with associated proxies: drop those before sending it".into()
+            );
+        }
         let mut state = self.lock();
         match &state.fault {
             None => {}

@@ -1,8 +1,11 @@
 //! A request, and the answer to it, as emitted code sees them.
 
+use std::sync::{Arc, Mutex};
+
 use super::codec::{CodecError, EncodeAs, Encoder};
 use super::endpoint::Endpoint;
 use super::message::{self, Failure, RequestHead};
+use crate::sync::lock;
 use crate::{Handle, Parcel};
 
 /// A request whose head was understood.
@@ -12,13 +15,38 @@ pub struct Request {
     arguments: usize,
     bytes: Vec<u8>,
     handles: Vec<Handle>,
+    /// Where it is left if the interface does not have the method, for the next interface to look at.
+    leave: Option<Leftover>,
+}
+
+/// A request that an interface has left to the next.
+#[derive(Clone, Default)]
+pub(super) struct Leftover(Arc<Mutex<Option<Request>>>);
+
+impl Leftover {
+    pub(super) fn take(&self) -> Option<Request> {
+        lock(&self.0).take()
+    }
 }
 
 impl Request {
     /// The request in `parcel`, whose arguments begin at `arguments`.
     pub(super) fn new(head: RequestHead, arguments: usize, parcel: Parcel) -> Self {
         let (bytes, handles) = parcel.into_parts();
-        Self { call: head.call, method: head.method, arguments, bytes, handles }
+        Self { call: head.call, method: head.method, arguments, bytes, handles, leave: None }
+    }
+
+    /// This request, and where it is found again if the interface does not have the method.
+    pub(super) fn or_leave(mut self) -> (Self, Leftover, Option<Leftover>) {
+        let leftover = Leftover::default();
+        let outer = self.leave.replace(leftover.clone());
+        (self, leftover, outer)
+    }
+
+    /// This request, to be left there if the interface does not have the method.
+    pub(super) fn leaving_to(mut self, leave: Option<Leftover>) -> Self {
+        self.leave = leave;
+        self
     }
 
     /// The id of the method that is called.
@@ -36,9 +64,14 @@ impl Request {
 
     /// The answer to a method that the interface does not have: one that all have, or one that does not exist.
     #[must_use]
-    pub fn other<I: Endpoint>(self) -> Option<Parcel> {
+    pub fn other<I: Endpoint>(mut self) -> Option<Parcel> {
+        let is_version = self.method == message::version_method(I::INTERFACE);
+        if !is_version && let Some(leave) = self.leave.take() {
+            *lock(&leave.0) = Some(self);
+            return None;
+        }
         let call = self.call?;
-        if self.method == message::version_method(I::INTERFACE) {
+        if is_version {
             return Answer { call: self.call }
                 .reply::<super::codec::Plain, _>("version", I::VERSION);
         }

@@ -11,7 +11,7 @@ use super::{HANDLE, gate};
 use crate::rpc::client::Client;
 use crate::rpc::endpoint::Incoming as Receiving;
 use crate::rpc::flow::Amount;
-use crate::{Handle, OsHandle, Portal};
+use crate::{Handle, OsHandle, Portal, SharedMemory};
 
 const OUTSIDE: &str = "is not data: it can only be part of a message of an ipcz interface";
 const GONE: &str = "was sent or closed before";
@@ -37,6 +37,16 @@ impl Value for OsHandle {
     fn from_handle(handle: Handle) -> Option<Self> {
         match handle {
             Handle::Os(handle) => Some(handle),
+            _ => None,
+        }
+    }
+}
+
+impl Value for SharedMemory {
+    const WHAT: &'static str = "shared memory";
+    fn from_handle(handle: Handle) -> Option<Self> {
+        match handle {
+            Handle::Memory(memory) => Some(memory),
             _ => None,
         }
     }
@@ -194,6 +204,24 @@ impl Serialize for OsHandle {
 }
 
 impl<'de> Deserialize<'de> for OsHandle {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_newtype_struct(HANDLE, Incoming(PhantomData))
+    }
+}
+
+/// Sends a second handle of the memory: this one stays as it is.
+impl Serialize for SharedMemory {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let take = || {
+            let memory = self.try_clone().map_err(|why| format!("cannot be duplicated: {why}"))?;
+            Ok(Handle::Memory(memory))
+        };
+        let what = Self::WHAT;
+        serializer.serialize_newtype_struct(HANDLE, &Outgoing { what, take })
+    }
+}
+
+impl<'de> Deserialize<'de> for SharedMemory {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_newtype_struct(HANDLE, Incoming(PhantomData))
     }
