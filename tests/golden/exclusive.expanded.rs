@@ -197,6 +197,9 @@ const _: () = {
         fn client(&self) -> &__ipcz::Client {
             &self.end
         }
+        fn from_client(end: __ipcz::Client) -> Self {
+            Self { end }
+        }
     }
     #[automatically_derived]
     impl __ipcz::Receiver for ProgressReceiver {

@@ -5,7 +5,7 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
-use syn::{Generics, Turbofish};
+use syn::Generics;
 
 use crate::ir::{Body, Field, Fields, Message, Style, Variant};
 
@@ -23,7 +23,9 @@ pub fn message(message: &Message, ipcz: &TokenStream) -> TokenStream {
     let (lent, owned) = (twin(message, true), twin(message, false));
     let shown = name.to_string();
     let (_, parameters, _) = message.generics.split_for_impl();
-    let (lend, own) = (lend(message, &parameters.as_turbofish(), &private), own(message));
+    let lent_generics = lent_generics(message, "'_");
+    let (_, lent_parameters, _) = lent_generics.split_for_impl();
+    let (lend, own) = (lend(message, &private), own(message));
     let writes = bounded(&message.generics, &quote!(#private::serde::Serialize));
     let reads = bounded(&message.generics, &quote!(#private::serde::de::DeserializeOwned));
     let (write_impl, _, write_where) = writes.split_for_impl();
@@ -46,7 +48,8 @@ pub fn message(message: &Message, ipcz: &TokenStream) -> TokenStream {
                     &self,
                     serializer: __S,
                 ) -> ::core::result::Result<__S::Ok, __S::Error> {
-                    #private::serialize_message(&{ #lend }, serializer)
+                    let __lent: __Lent #lent_parameters = #lend;
+                    #private::serialize_message(&__lent, serializer)
                 }
             }
 
@@ -65,13 +68,9 @@ pub fn message(message: &Message, ipcz: &TokenStream) -> TokenStream {
 
 /// The type to write, which borrows, or the type to read.
 fn twin(message: &Message, lends: bool) -> TokenStream {
-    let has_fields = match &message.body {
-        Body::Struct(fields) => !fields.fields.is_empty(),
-        Body::Enum(variants) => variants.iter().any(|variant| !variant.fields.fields.is_empty()),
-    };
     let name = if lends { format_ident!("__Lent") } else { format_ident!("__Owned") };
-    let generics = match lends && has_fields {
-        true => with_lifetime(&message.generics, "'__a"),
+    let generics = match lends {
+        true => lent_generics(message, "'__a"),
         false => message.generics.clone(),
     };
     // Bounds of parameters stand in both; a parameter that is lent must live as long.
@@ -101,6 +100,18 @@ fn twin(message: &Message, lends: bool) -> TokenStream {
     }
 }
 
+/// The parameters of the type to write: with a lifetime, if there is anything to borrow.
+fn lent_generics(message: &Message, lifetime: &str) -> Generics {
+    let has_fields = match &message.body {
+        Body::Struct(fields) => !fields.fields.is_empty(),
+        Body::Enum(variants) => variants.iter().any(|variant| !variant.fields.fields.is_empty()),
+    };
+    match has_fields {
+        true => with_lifetime(&message.generics, lifetime),
+        false => message.generics.clone(),
+    }
+}
+
 fn twin_fields(Fields { style, fields }: &Fields, lends: bool) -> TokenStream {
     let fields = fields.iter().map(|Field { name, ty, since, cfgs, serde }| {
         let default = (since.is_some() && !lends).then(|| quote!(#[serde(default)]));
@@ -116,12 +127,12 @@ fn twin_fields(Fields { style, fields }: &Fields, lends: bool) -> TokenStream {
 }
 
 /// The expression of the twin to write.
-fn lend(message: &Message, turbofish: &Turbofish<'_>, private: &TokenStream) -> TokenStream {
+fn lend(message: &Message, private: &TokenStream) -> TokenStream {
     match &message.body {
         Body::Struct(fields) => {
             let names = members(fields);
             let values = names.iter().map(|name| quote!(&self.#name)).collect::<Vec<_>>();
-            construct(&quote!(__Lent #turbofish), fields, &values)
+            construct(&quote!(__Lent), fields, &values)
         }
         Body::Enum(variants) => {
             let arms = variants.iter().map(|Variant { name, fields, unknown, .. }| {
@@ -139,7 +150,7 @@ fn lend(message: &Message, turbofish: &Turbofish<'_>, private: &TokenStream) -> 
                             )
                         }
                     }
-                    None => construct(&quote!(__Lent #turbofish::#name), fields, &bound),
+                    None => construct(&quote!(__Lent::#name), fields, &bound),
                 };
                 quote!(#pattern => #value,)
             });
