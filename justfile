@@ -21,6 +21,10 @@ sim seeds="0..100000" *arguments:
 bench *arguments:
     cargo run --release --package ipcz-tests --bin bench -- {{ arguments }}
 
+# The same work by other libraries.
+peers *arguments:
+    cd tests/peers && cargo run --release -- {{ arguments }}
+
 # The documentation, opened.
 docs:
     cargo doc --workspace --no-deps --open

@@ -30,3 +30,5 @@ mod engine_portals;
 mod engine_reconnect;
 #[path = "../tests/engine_relay.rs"]
 mod engine_relay;
+#[path = "../tests/engine_traps.rs"]
+mod engine_traps;

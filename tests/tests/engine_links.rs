@@ -7,7 +7,7 @@ use engines::{Bench, Bytes, UPPER_HALF, assert_cut, parcel, portal_on, with};
 use ipcz_core::limits::MAX_INITIAL_PORTALS;
 use ipcz_core::{
     CauseKind, Descriptor, Effect, EndKey, LinkId, Message, NetworkMessage, NodeName, Parcel,
-    PeerId, Probe, PutRefused, RouteMessage, RouterLink, Secret,
+    PeerId, Probe, PutRefused, Route, RouteMessage, RouterLink, Secret,
 };
 
 /// The links of portals that were sent to a peer.
@@ -234,4 +234,20 @@ fn stations_are_routers_with_their_ends() {
     assert_eq!(ends(bench.at_low[0]), (true, vec![(3, 0, false), (7, moved.link.0, false)]));
     let replaced = vec![(7, moved.link.0 + 1, false), (3, 1, true)];
     assert_eq!(ends(bench.at_low[1]), (false, replaced));
+}
+
+#[test]
+fn who_hears_that_its_peer_is_closed_is_parted_from_it() {
+    // Two portals of one route meet on this node, and an old way to one of them says that the other is closed.
+    let mut bench = Bench::new();
+    let portal = Descriptor { owner: false, ..portal_on(2000) };
+    bench.say(bench.low, parcel(LinkId(1), 0, vec![portal])).unwrap();
+    let far = bench.engine.get(bench.at_low[1]).unwrap().portals[0];
+    let link = LinkId(2000);
+    let key = EndKey { node: NodeName(5), via: NodeName(3), link, secret: portal.secret };
+    bench.say_on(bench.low, 0, RouteMessage::BypassMe(key)).unwrap();
+    assert_eq!(bench.engine.route(far), Some(Route::Local));
+    bench.say_on(bench.low, 2000, RouteMessage::Closed(0)).unwrap();
+    let refused = bench.engine.put(far, with(vec![])).map_err(|(refused, _)| refused);
+    assert_eq!(refused, Err(PutRefused::PeerClosed));
 }

@@ -1,4 +1,4 @@
-//! What an engine tells the application that holds its portals: refusals, status, traps.
+//! What an engine tells the application that holds its portals: refusals and status.
 
 #[path = "../support/engines/mod.rs"]
 mod engines;
@@ -6,9 +6,8 @@ mod engines;
 use engines::{Bench, Bytes, parcel, with};
 use ipcz_core::limits::MAX_PORTALS_PER_PARCEL;
 use ipcz_core::{
-    Effect, GetRefused, LinkId, MergeRefused, Message, NodeName, Parcel, PortalId, PortalStatus,
-    PutRefused, Route, RouteMessage, RouterId, TrapConditions, TrapEvent, TrapFlags, TrapId,
-    TrapRefused,
+    GetRefused, LinkId, MergeRefused, Message, NodeName, Parcel, PortalId, PutRefused, Route,
+    RouteMessage, RouterId,
 };
 
 fn bytes(payload: &[u8]) -> Parcel<Bytes> {
@@ -101,80 +100,6 @@ fn merges_that_are_refused() {
     bench.engine.merge(a, e).unwrap();
     assert_eq!(bench.engine.get(b).map(|parcel| parcel.payload), Ok(b"y".to_vec()));
     assert_eq!(bench.engine.merge(a, b), Err(MergeRefused::UnknownPortal));
-}
-
-fn fired(bench: &mut Bench) -> Vec<(u64, TrapEvent)> {
-    let fired = bench.asked().into_iter().filter_map(|effect| match effect {
-        Effect::Fire { trap, event } => Some((trap.0, event)),
-        _ => None,
-    });
-    fired.collect()
-}
-
-#[test]
-fn traps_fire_at_their_bound_and_not_before() {
-    let mut bench = Bench::new();
-    let (a, b) = bench.engine.open_portals();
-    let parcels = TrapConditions { above_parcels: Some(1), ..TrapConditions::default() };
-    let bytes_ = TrapConditions { above_bytes: Some(5), ..TrapConditions::default() };
-    let new = TrapConditions { new_parcel: true, ..TrapConditions::default() };
-    for (id, conditions) in [(1, parcels), (2, bytes_), (3, new)] {
-        bench.engine.set_trap(a, conditions, TrapId(id)).unwrap();
-    }
-    bench.engine.put(b, bytes(b"12345")).unwrap();
-    let status = PortalStatus { num_parcels: 1, num_bytes: 5, ..PortalStatus::default() };
-    let flags = TrapFlags { new_parcel: true, ..TrapFlags::default() };
-    assert_eq!(fired(&mut bench), [(3, TrapEvent { flags, status })]);
-    bench.engine.put(b, bytes(b"6")).unwrap();
-    let both: Vec<_> = fired(&mut bench).into_iter().map(|(id, event)| (id, event.flags)).collect();
-    let above_parcels = TrapFlags { above_parcels: true, ..TrapFlags::default() };
-    let above_bytes = TrapFlags { above_bytes: true, ..TrapFlags::default() };
-    assert_eq!(both, [(1, above_parcels), (2, above_bytes)]);
-    let satisfied = bench.engine.set_trap(a, parcels, TrapId(4));
-    let status = PortalStatus { num_parcels: 2, num_bytes: 6, ..PortalStatus::default() };
-    let event = TrapEvent { flags: above_parcels, status };
-    assert_eq!(satisfied, Err(TrapRefused::Satisfied(event)));
-    bench.engine.close(a);
-    assert_eq!(fired(&mut bench), []);
-    assert_eq!(bench.engine.set_trap(a, parcels, TrapId(5)), Err(TrapRefused::UnknownPortal));
-}
-
-#[test]
-fn traps_tell_the_end_of_the_peer_and_of_what_it_sent() {
-    let mut bench = Bench::new();
-    let (a, b) = bench.engine.open_portals();
-    let closed = TrapConditions { peer_closed: true, ..TrapConditions::default() };
-    let dead = TrapConditions { dead: true, ..TrapConditions::default() };
-    bench.engine.put(b, bytes(b"x")).unwrap();
-    bench.engine.set_trap(a, closed, TrapId(1)).unwrap();
-    bench.engine.set_trap(a, dead, TrapId(2)).unwrap();
-    bench.engine.close(b);
-    let flags = |bench: &mut Bench| -> Vec<_> {
-        fired(bench).into_iter().map(|(id, event)| (id, event.flags)).collect()
-    };
-    let peer_closed = TrapFlags { peer_closed: true, ..TrapFlags::default() };
-    assert_eq!(flags(&mut bench), [(1, peer_closed)]);
-    bench.engine.get(a).unwrap();
-    assert_eq!(flags(&mut bench), [(2, TrapFlags { dead: true, ..TrapFlags::default() })]);
-}
-
-#[test]
-fn traps_are_taken_back_and_fire_when_their_portal_goes() {
-    let mut bench = Bench::new();
-    let (a, b) = bench.engine.open_portals();
-    let closed = TrapConditions { peer_closed: true, ..TrapConditions::default() };
-    for id in [1, 2] {
-        bench.engine.set_trap(a, closed, TrapId(id)).unwrap();
-    }
-    assert!(bench.engine.clear_trap(a, TrapId(1)));
-    assert!(!bench.engine.clear_trap(a, TrapId(1)));
-    assert!(!bench.engine.clear_trap(b, TrapId(2)));
-    let carrier = bench.at_low[0];
-    bench.engine.put(carrier, with(vec![a])).unwrap();
-    let removed = TrapFlags { removed: true, ..TrapFlags::default() };
-    let gone: Vec<_> = fired(&mut bench).into_iter().map(|(id, event)| (id, event.flags)).collect();
-    assert_eq!(gone, [(2, removed)]);
-    assert!(!bench.engine.clear_trap(a, TrapId(2)));
 }
 
 #[test]

@@ -8,7 +8,8 @@
 //! Where one link joins two terminals of a node, each names the other. A put then goes from router to
 //! router and looks at no end, whose memory is elsewhere; such a parcel is on no link, and so neither
 //! end counts it. A close does at once what its messages would come to. Everything else sees a link
-//! like any other. A link that changes hands, or a terminal that becomes a proxy, parts the two.
+//! like any other. A link that changes hands, a terminal that becomes a proxy, and the end of the
+//! route part the two.
 
 use crate::count::Count;
 use crate::end::Side;
@@ -18,11 +19,12 @@ use crate::message::Payload;
 use crate::parcel::Parcel;
 
 impl<P: Payload> Engine<P> {
-    /// The terminal whose link this end is, if it is one's at all.
+    /// The terminal whose link this end is, if it is one's at all and its route goes on.
     fn terminal_at(&self, end: EndId) -> Option<RouterId> {
         let id = self.ends.get(end.0)?.router?;
         let router = self.routers.get(id.0)?;
-        (!router.is_proxy() && router.side(Side::Outer).primary == Some(end)).then_some(id)
+        let goes_on = !router.is_proxy() && !router.is_closing();
+        (goes_on && router.side(Side::Outer).primary == Some(end)).then_some(id)
     }
 
     /// The terminal at the other end of a terminal's link, by what the ends say.
@@ -47,8 +49,8 @@ impl<P: Payload> Engine<P> {
         }
     }
 
-    /// The portal beside this one, which can be put into then: a terminal that is closed, or knows that
-    /// its peer is, has nobody beside it when a step has ended.
+    /// The portal beside this one, which can be put into then: a terminal that is closed, or was told
+    /// that its peer is, whoever said so, has nobody beside it.
     #[inline]
     pub(crate) fn reader_beside(&self, portal: PortalId) -> Option<PortalId> {
         self.routers.get(portal.0)?.beside

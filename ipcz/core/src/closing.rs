@@ -42,6 +42,7 @@ impl<P: Payload> Engine<P> {
         if let Some(peer) = self.quiet_beside(id) {
             return self.close_beside(id, peer);
         }
+        self.unpair(id);
         let router = &self.routers[id.0];
         match router.side(Side::Outer).primary {
             Some(end) => {
@@ -73,6 +74,7 @@ impl<P: Payload> Engine<P> {
                 self.send(onwards, RouteMessage::Closed(length));
             }
         } else {
+            self.unpair(id);
             self.spring(id, false);
         }
         self.check_fins(id);

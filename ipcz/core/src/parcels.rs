@@ -351,6 +351,7 @@ impl<P: Payload> Engine<P> {
         let beyond_end =
             router.side(Side::Outer).closed.is_some_and(|length| sequence >= length.get());
         let too_far = sequence.saturating_sub(router.queue.expected()) > limits::MAX_SEQUENCE_GAP;
+        let ready = router.queue.len();
         // A portal that was sent over its own route would wait inside itself for ever.
         let swallowed = parcel.portals.contains(&id);
         let refused = if beyond_end || too_far || swallowed {
@@ -362,7 +363,9 @@ impl<P: Payload> Engine<P> {
             self.discard(parcel);
             self.break_here(id);
         } else if router.has_traps() {
-            self.spring(id, true);
+            // What waits behind a gap is not there yet.
+            let arrived = router.queue.len() > ready;
+            self.spring(id, arrived);
         }
     }
 }

@@ -26,7 +26,7 @@ pub struct TrapConditions {
     pub above_parcels: Option<usize>,
     /// Fire when more than this many bytes are there.
     pub above_bytes: Option<usize>,
-    /// Fire when a parcel arrives.
+    /// Fire when a further parcel is there.
     pub new_parcel: bool,
 }
 

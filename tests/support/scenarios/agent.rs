@@ -1,17 +1,18 @@
 //! One node, and the portals that it holds.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
 use std::path::Path;
 use std::process::Command;
+use std::sync::mpsc::Receiver;
 
 use ipcz::{
-    Child, ConnectOptions, Connection, Handle, Listener, Node, NodeOptions, OsHandle, Parcel,
-    Portal, Route, TryRecvError,
+    Child, ConnectOptions, Connection, Handle, Listener, Node, NodeOptions, Parcel, Portal, Route,
+    TryRecvError,
 };
 
 use super::network::PATIENCE;
 use super::order::{Answer, Ended, Leads, Name, Nature, Order, Seen};
+use super::ways::{self, check, check_load};
 
 /// Portals that travel in one parcel.
 const TOGETHER: u64 = 1000;
@@ -27,6 +28,8 @@ pub(super) struct Agent {
     connections: Vec<Connection>,
     children: Vec<Child>,
     portals: BTreeMap<Name, Portal>,
+    /// Where it is told how many parcels were served.
+    served: Vec<Receiver<u64>>,
 }
 
 impl Agent {
@@ -68,19 +71,6 @@ impl Agent {
             Order::Open { first, count } => self.open(first, count),
             Order::Send { road, first, count } => self.send(road, first, count)?,
             Order::Take { road, first, count } => self.take(road, first, count)?,
-            Order::Put { first, portals, number, count } => {
-                self.put(first..first + portals, number..number + count)?;
-            }
-            Order::PutLoaded { portal, number } => self.put_loaded(portal, number)?,
-            Order::Get { first, portals, number, count } => {
-                self.get(first..first + portals, number..number + count)?;
-            }
-            Order::Drain { portal, number } => return self.drain(portal, number),
-            Order::GetOrEnd { portal, number } => return self.get_or_end(portal, number),
-            Order::TryPut { portal, number } => return self.try_put(portal, number),
-            Order::Reject(portal) => {
-                self.portal(portal)?.recv_timeout(PATIENCE)?.reject("as the test wants")?;
-            }
             Order::End(portal) => return self.end(portal),
             Order::Merge(a, b) => self.remove(a)?.merge(self.remove(b)?)?,
             Order::Close { first, count } => {
@@ -92,6 +82,43 @@ impl Agent {
                 self.node().shut_down(std::time::Duration::ZERO);
                 self.portals.clear();
             }
+            about_parcels => return self.exchange(about_parcels),
+        }
+        Ok(Answer::Done)
+    }
+
+    /// Puts and takes parcels, as it is told.
+    fn exchange(&mut self, order: Order) -> Outcome {
+        match order {
+            Order::Put { first, portals, number, count } => {
+                self.put(first..first + portals, number..number + count)?;
+            }
+            Order::PutLoaded { portal, number } => self.put_loaded(portal, number)?,
+            Order::PutSo { portal, number, way } => {
+                ways::put(self.node(), self.portal(portal)?, number, way)?;
+            }
+            Order::GetSo { portal, number, way } => {
+                let portal = self.portals.get_mut(&portal).ok_or("that portal is not here")?;
+                ways::get(portal, number, way)?;
+            }
+            Order::Serve(portal) => {
+                let served = ways::serve(self.remove(portal)?);
+                self.served.push(served);
+            }
+            Order::Served => {
+                let served = self.served.pop().ok_or("it serves nobody")?;
+                return Ok(Answer::Count(served.recv_timeout(PATIENCE)?));
+            }
+            Order::Get { first, portals, number, count } => {
+                self.get(first..first + portals, number..number + count)?;
+            }
+            Order::Drain { portal, number } => return self.drain(portal, number),
+            Order::GetOrEnd { portal, number } => return self.get_or_end(portal, number),
+            Order::TryPut { portal, number } => return self.try_put(portal, number),
+            Order::Reject(portal) => {
+                self.portal(portal)?.recv_timeout(PATIENCE)?.reject("as the test wants")?;
+            }
+            other => return Err(format!("nobody knows how to {other:?}").into()),
         }
         Ok(Answer::Done)
     }
@@ -207,13 +234,7 @@ impl Agent {
     }
 
     fn put_loaded(&self, portal: Name, number: u64) -> Result<(), Box<dyn std::error::Error>> {
-        let bytes = number.to_le_bytes();
-        let memory = self.node().allocate_memory(8192).wait_timeout(PATIENCE)?;
-        memory.map()?.copy_in(8192 - bytes.len(), &bytes)?;
-        let (reader, mut writer) = std::io::pipe()?;
-        writer.write_all(&bytes)?;
-        let handles = vec![Handle::from(memory), Handle::from(OsHandle::from(reader))];
-        Ok(self.portal(portal)?.put(Parcel::with_handles(bytes, handles))?)
+        Ok(self.portal(portal)?.put(ways::loaded(self.node(), number)?)?)
     }
 
     fn get(
@@ -299,29 +320,4 @@ impl Agent {
             threads: count("/proc/self/task")?,
         })
     }
-}
-
-fn check(parcel: &Parcel, number: u64) -> Result<(), String> {
-    let bytes = parcel.bytes();
-    match bytes.try_into().map(u64::from_le_bytes) {
-        Ok(found) if found == number => Ok(()),
-        Ok(found) => Err(format!("number {found} instead of {number}")),
-        Err(_) => Err(format!("{bytes:?} instead of number {number}")),
-    }
-}
-
-/// What is in a parcel besides its number says the same number.
-fn check_load(parcel: Parcel, number: u64) -> Result<(), Box<dyn std::error::Error>> {
-    for handle in parcel.into_parts().1 {
-        let mut found = [0; 8];
-        match handle {
-            Handle::Memory(memory) => memory.map()?.copy_out(memory.len() - 8, &mut found)?,
-            Handle::Os(pipe) => std::io::PipeReader::try_from(pipe)?.read_exact(&mut found)?,
-            other => return Err(format!("{other:?} with number {number}").into()),
-        }
-        if u64::from_le_bytes(found) != number {
-            return Err(format!("{found:?} with number {number}").into());
-        }
-    }
-    Ok(())
 }

@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | `order` | what a node can be told to do, and what it answers |
 //! | `agent` | one node, and the portals that it holds: obeys |
+//! | `ways` | how it puts and gets: every way there is |
 //! | `remote` | an agent in a process of its own, reached over a socket that ipcz has no part in |
 //! | `network` | the nodes, how they meet (`network/meet`), and the portals by the names that the test gives them |
 //! | `talk` | conversations: numbered parcels both ways, each once, in order |
@@ -16,9 +17,10 @@ mod network;
 mod order;
 mod remote;
 mod talk;
+mod ways;
 
 pub use network::{Configuration, Network, PATIENCE, Place};
-pub use order::{Ended, Leads, Seen};
+pub use order::{Ended, Getting, Leads, Putting, Seen};
 pub use remote::serve;
 pub use talk::Talk;
 

@@ -51,6 +51,14 @@ pub(super) enum Order {
     Put { first: Name, portals: u64, number: u64, count: u64 },
     /// Put the parcel numbered `number`, with memory and a pipe that hold that number too.
     PutLoaded { portal: Name, number: u64 },
+    /// Put two parcels, numbered from `number` on, in this way.
+    PutSo { portal: Name, number: u64, way: Putting },
+    /// Take two parcels, numbered from `number` on, in this way, and check what is in them.
+    GetSo { portal: Name, number: u64, way: Getting },
+    /// Put back whatever comes, as traps tell of it, until the route is over.
+    Serve(Name),
+    /// Wait until that is so, and say how many parcels came.
+    Served,
     /// Take as many, and check the numbers.
     Get { first: Name, portals: u64, number: u64, count: u64 },
     /// Take what is there, from `number` on, and say how many that were.
@@ -73,6 +81,43 @@ pub(super) enum Order {
     Look,
     /// End without a word, as far as that is possible without a process of one's own.
     Die,
+}
+
+/// How parcels are put.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub enum Putting {
+    /// In two phases: three are begun, the second is put and then the first, and the third is given up.
+    TwoPhases,
+    /// With an object, whose parcel holds a handle; and one behind it.
+    Objects,
+    /// With parcels in parcels, one of them an object's, and memory and handles in those.
+    Nested,
+}
+
+impl Putting {
+    /// All ways.
+    pub const ALL: [Self; 3] = [Self::TwoPhases, Self::Objects, Self::Nested];
+}
+
+/// How parcels are taken.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub enum Getting {
+    /// If they are no larger than this: at first they are.
+    Within,
+    /// Some bytes and one handle first, then the rest.
+    InParts,
+    /// In two phases.
+    TwoPhases,
+    /// In two phases, of which the second is to leave it, and then as usual.
+    GivenUp,
+    /// Both at once, to be looked at in the other order.
+    Overlapped,
+}
+
+impl Getting {
+    /// All ways.
+    pub const ALL: [Self; 5] =
+        [Self::Within, Self::InParts, Self::TwoPhases, Self::GivenUp, Self::Overlapped];
 }
 
 /// What a node answers.

@@ -1,7 +1,7 @@
 //! Conversations: numbered parcels both ways, each once, in order, wherever the two ends go.
 
 use super::network::{Network, Place};
-use super::order::{Answer, Name, Order};
+use super::order::{Answer, Getting, Name, Order, Putting};
 
 /// A route whose two ends talk.
 pub struct Talk {
@@ -36,6 +36,42 @@ impl Talk {
         let ((place, portal), number) = (self.ends[side], self.said[side]);
         net.tell(place, Order::PutLoaded { portal, number });
         self.said[side] += 1;
+    }
+
+    /// Puts two parcels at one end, in this way.
+    pub fn say_so(&mut self, net: &mut Network, side: usize, way: Putting) {
+        let ((place, portal), number) = (self.ends[side], self.said[side]);
+        net.tell(place, Order::PutSo { portal, number, way });
+        self.said[side] += 2;
+    }
+
+    /// Takes two parcels at one end, in this way.
+    pub fn hear_so(&mut self, net: &mut Network, side: usize, way: Getting) {
+        let ((place, portal), number) = (self.ends[side], self.heard[side]);
+        net.tell(place, Order::GetSo { portal, number, way });
+        self.heard[side] += 2;
+    }
+
+    /// Has the node of one end put back whatever comes there, until the other end is closed.
+    pub fn serve(&self, net: &mut Network, side: usize) {
+        let (place, portal) = self.ends[side];
+        net.tell(place, Order::Serve(portal));
+    }
+
+    /// Takes at one end what the other, which serves, has put back of what was said here.
+    pub fn hear_back(&mut self, net: &mut Network, side: usize) {
+        self.said[1 - side] = self.said[side];
+        self.hear(net, side);
+    }
+
+    /// Closes this end of a route whose other end serves: that has got all that was said.
+    pub fn dismiss(self, net: &mut Network, side: usize) {
+        let (place, portal) = self.ends[side];
+        net.close(place, portal, 1);
+        match net.ask(self.ends[1 - side].0, Order::Served) {
+            Answer::Count(count) => assert_eq!(count, self.said[side]),
+            other => panic!("node {}: {other:?}", self.ends[1 - side].0),
+        }
     }
 
     /// Takes everything at one end that was said at the other.

@@ -1,7 +1,7 @@
 //! What applications do with portals.
 
 use ipcz_core::{
-    GetRefused, MergeRefused, Message, Parcel, PortalId, PutRefused, TrapConditions, TrapEvent,
+    MergeRefused, Message, Parcel, PortalId, PutRefused, TrapConditions, TrapEvent, TrapFlags,
     TrapId, TrapRefused,
 };
 
@@ -33,7 +33,7 @@ impl World {
         let Some((node, portal)) = self.model.held(via) else { return Ok(false) };
         let mut portals = Vec::new();
         for &ep in moved {
-            let here = self.model.held(ep).filter(|&(at, _)| at == node && ep != via);
+            let here = self.model.free(ep).filter(|&(at, _)| at == node && ep != via);
             let Some((_, id)) = here else { return Ok(false) };
             if !self.model.may_carry(via, ep) {
                 return Ok(false);
@@ -43,28 +43,53 @@ impl World {
         let number = self.model.eps[&via].sent.len() as u32;
         let parcel =
             Parcel::new(Tag { from: via, number, size, load, handle: Handle::of(size) }, portals);
-        match self.engine(node).put(portal, parcel.clone()) {
+        match self.put_or_not(node, portal, parcel)? {
             Ok(()) => {
                 if load == Load::Fixed {
                     self.model.may_be_cut(via);
                 }
-                self.sent(via, moved);
+                self.sent(via, size, moved);
             }
-            Err((_, back)) if back != parcel => {
-                return Err(Violation::new(
-                    "a refused parcel stays the caller's",
-                    format!("p{via}"),
-                ));
-            }
-            Err((refused, _)) => self.check_put_refused(via, load, moved, refused)?,
+            Err(refused) => self.check_put_refused(via, load, moved, refused)?,
         }
         self.done(node)
     }
 
-    fn sent(&mut self, via: Ep, moved: &[Ep]) {
+    /// Puts a parcel, or is refused as was to be expected, and then nothing has changed.
+    fn put_or_not(
+        &mut self,
+        node: u8,
+        portal: PortalId,
+        parcel: Parcel<Tag>,
+    ) -> Result<Result<(), PutRefused>, Violation> {
+        let said = self.node(node).engine.check_put(portal, &parcel.portals);
+        let before = said.is_err().then(|| self.node(node).engine.clone());
+        let put = self.engine(node).put(portal, parcel.clone());
+        let for_its_payload =
+            [PutRefused::TooLarge, PutRefused::CannotLeave, PutRefused::NoRelay].map(Err);
+        let put = match put {
+            Err((refused, back)) if back == parcel => Err(refused),
+            Err(_) => {
+                let detail = format!("node {node}: {parcel:?}");
+                return Err(Violation::new("a refused parcel stays the caller's", detail));
+            }
+            Ok(()) => Ok(()),
+        };
+        if put != said && (said.is_err() || !for_its_payload.contains(&put)) {
+            let detail = format!("node {node}: {said:?}, then {put:?}");
+            return Err(Violation::new("a put does what it was said to do", detail));
+        }
+        if before.is_some_and(|before| before != self.node(node).engine) {
+            return Err(Violation::new("a refused put changes nothing", format!("node {node}")));
+        }
+        Ok(put)
+    }
+
+    fn sent(&mut self, via: Ep, size: u8, moved: &[Ep]) {
         self.budget.parcels += 1;
         let Some(endpoint) = self.model.eps.get_mut(&via) else { return };
         endpoint.sent.push(moved.to_vec());
+        endpoint.bytes.push(endpoint.bytes.last().map_or(0, |sum| *sum) + usize::from(size));
         let tainted = endpoint.tainted;
         let peer = endpoint.peer;
         let own = moved.contains(&peer);
@@ -119,71 +144,9 @@ impl World {
         Err(Violation::new("a put succeeds while the peer is open", format!("p{via}: {refused:?}")))
     }
 
-    pub(super) fn get(&mut self, at: Ep) -> Applied {
-        let Some((node, portal)) = self.model.held(at) else { return Ok(false) };
-        match self.engine(node).get(portal) {
-            Ok(parcel) => self.taken(node, at, &parcel)?,
-            Err(GetRefused::Empty | GetRefused::Disconnected(_)) => {}
-            Err(GetRefused::PeerClosed) => {}
-            Err(GetRefused::UnknownPortal) => {
-                return Err(Violation::new("a portal stays where it was put", format!("p{at}")));
-            }
-        }
-        let here = self.engine(node).status(portal).map_or(0, |status| status.num_parcels);
-        for armed in self.model.traps.values_mut().filter(|armed| armed.ep == at) {
-            armed.parcels = here;
-        }
-        self.done(node)
-    }
-
-    fn taken(&mut self, node: u8, at: Ep, parcel: &Parcel<Tag>) -> Result<(), Violation> {
-        let Tag { size, load, .. } = parcel.payload;
-        let handle = Handle::of(size);
-        let expected = Tag { size, load, handle, ..self.expected_at(at) };
-        let inside = self.model.eps[&expected.from].sent.get(expected.number as usize).cloned();
-        let tainted = self.model.eps[&at].tainted;
-        let right = parcel.payload == expected
-            && inside.as_ref().map(Vec::len) == Some(parcel.portals.len());
-        if !right {
-            if tainted {
-                self.discard(node, &parcel.portals);
-                return Ok(());
-            }
-            let detail = format!("p{at} expected {expected:?} with {inside:?}, got {parcel:?}");
-            return Err(Violation::new("parcels arrive once, in order, complete", detail));
-        }
-        for (&ep, &portal) in inside.unwrap_or_default().iter().zip(&parcel.portals) {
-            if self.model.eps[&ep].place != Place::Travelling(expected.from) {
-                if tainted {
-                    self.discard(node, &[portal]);
-                    continue;
-                }
-                return Err(Violation::new("a portal is in one place", format!("p{ep}")));
-            }
-            self.model.set_place(ep, Place::Held(node, portal));
-            self.taint_if_hostile(node, ep);
-        }
-        if let Some(endpoint) = self.model.eps.get_mut(&at) {
-            endpoint.taken += 1;
-        }
-        Ok(())
-    }
-
-    /// Closes portals that a hostile node made up.
-    fn discard(&mut self, node: u8, portals: &[PortalId]) {
-        for &portal in portals {
-            self.engine(node).close(portal);
-        }
-    }
-
-    /// The next parcel that `at` must get.
-    pub(super) fn expected_at(&self, at: Ep) -> Tag {
-        let endpoint = &self.model.eps[&at];
-        Tag { from: endpoint.peer, number: endpoint.taken, ..Tag::default() }
-    }
-
     pub(super) fn close(&mut self, ep: Ep) -> Applied {
         let Some((node, portal)) = self.model.held(ep) else { return Ok(false) };
+        self.end_get(ep, false)?;
         self.model.forget(ep);
         if !self.engine(node).close(portal) {
             return Err(Violation::new("an open portal can be closed", format!("p{ep}")));
@@ -194,7 +157,7 @@ impl World {
     }
 
     pub(super) fn merge(&mut self, a: Ep, b: Ep) -> Applied {
-        let (Some((node, first)), Some((other, second))) = (self.model.held(a), self.model.held(b))
+        let (Some((node, first)), Some((other, second))) = (self.model.free(a), self.model.free(b))
         else {
             return Ok(false);
         };
@@ -269,8 +232,31 @@ impl World {
     ) -> Result<(), Violation> {
         let armed = self.model.traps.remove(&trap.0);
         match armed.filter(|armed| armed.node == node) {
-            Some(_) if event.flags.any() => Ok(()),
-            _ => Err(Violation::new("a trap fires once", format!("{trap:?} {event:?}"))),
+            Some(armed) if says_why(&armed, event) => Ok(()),
+            Some(armed) => {
+                let detail = format!("{armed:?} {event:?}");
+                Err(Violation::new("a trap says why it fires", detail))
+            }
+            None => Err(Violation::new("a trap fires once", format!("{trap:?} {event:?}"))),
         }
     }
+}
+
+/// Whether a trap tells exactly those of its conditions that are met.
+fn says_why(armed: &Armed, event: &TrapEvent) -> bool {
+    let TrapEvent { flags, status } = *event;
+    let TrapConditions { peer_closed, dead, above_parcels, above_bytes, new_parcel } =
+        armed.conditions;
+    let met = TrapFlags {
+        removed: false,
+        peer_closed: peer_closed && status.peer_closed,
+        dead: dead && status.dead,
+        above_parcels: above_parcels.is_some_and(|min| status.num_parcels > min),
+        above_bytes: above_bytes.is_some_and(|min| status.num_bytes > min),
+        new_parcel: new_parcel && status.num_parcels > armed.parcels,
+    };
+    let removed = TrapFlags { removed: true, ..TrapFlags::default() };
+    // It fires at what is new, and what was there before is no longer.
+    flags == removed
+        || flags.any() && (flags == met || flags == TrapFlags { new_parcel: false, ..met })
 }

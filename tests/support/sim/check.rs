@@ -60,12 +60,25 @@ impl World {
                 || endpoint.own
                 || endpoint.unsent && unsendable(cause.kind)
         };
+        if cut.is_some_and(|cause| cause.kind == CauseKind::Rejected && !self.troubles.rejected) {
+            return broken("a rejection has a reason", format!("p{ep}: {cut:?}"));
+        }
         if let Some(cause) = cut.filter(|cause| !excused(cause)) {
             return broken("routes are cut by losses only", format!("p{ep}: {cause:?}"));
         }
         let seen = endpoint.taken as usize + status.num_parcels;
         if seen > peer.sent.len() {
             return broken("nothing arrives that was not put", format!("p{ep}: {status:?}"));
+        }
+        let bytes = |parcels: usize| parcels.checked_sub(1).map_or(0, |last| peer.bytes[last]);
+        if status.num_bytes != bytes(seen) - bytes(endpoint.taken as usize) {
+            return broken(
+                "a portal counts the bytes that are there",
+                format!("p{ep}: {status:?}"),
+            );
+        }
+        if status.num_parcels == 0 && self.model.lent.contains_key(&ep) {
+            return broken("a parcel that is lent stays the next one", format!("p{ep}"));
         }
         if status.dead != (status.peer_closed && status.num_parcels == 0) {
             return broken("dead means closed and empty", format!("p{ep}: {status:?}"));

@@ -36,6 +36,14 @@ pub struct Plot {
     pub quick: bool,
 }
 
+impl Plot {
+    /// Whether two routes are joined in it. Then it does not matter where they were opened.
+    #[must_use]
+    pub fn joins(&self) -> bool {
+        self.actors.concat().contains(&"J")
+    }
+}
+
 const fn quick(name: &'static str, actors: &'static [&'static [&'static str]]) -> Plot {
     Plot { name, actors, quick: true }
 }
@@ -177,6 +185,68 @@ pub const PLOTS: &[Plot] = &[
         &[&["M(1,2)"], &["C(0)"], &["F"]],
     ),
     slow("both ends move twice", &[&["M(0,2)", "M(0,1)"], &["M(1,0)", "M(1,2)"]]),
+    quick("two routes are joined, the introduction is refused", &[&["J"], &["F"]]),
+    quick(
+        "two routes are joined with parcels, the introduction is refused",
+        &[&["J"], &["P0"], &["P1"], &["F"]],
+    ),
+    quick(
+        "two routes are joined, the introduction is refused, one end is closed",
+        &[&["J"], &["P0", "C(0)"], &["F"]],
+    ),
+    quick(
+        "two routes are joined, the introduction is refused, the node between crashes",
+        &[&["J"], &["F"], &["X(2)"]],
+    ),
+    slow(
+        "two routes are joined, the introduction is refused, the node of an end crashes",
+        &[&["J"], &["F"], &["X(0)"]],
+    ),
+    slow(
+        "two routes are joined, the introduction is refused, one end moves",
+        &[&["J"], &["F"], &["M(0,2)"]],
+    ),
+    slow(
+        "two routes are joined, the introduction is refused, both ends move",
+        &[&["J"], &["F"], &["M(0,2)"], &["M(1,2)"]],
+    ),
+    slow(
+        "two routes are joined, the introduction is refused, one end moves and is closed",
+        &[&["J"], &["F"], &["M(0,2)", "C(0)"]],
+    ),
+    quick("two routes are joined, the broker crashes", &[&["J"], &["XB"]]),
+    quick("one end moves, the broker crashes", &[&["M(1,2)"], &["XB"]]),
+    slow("one end moves there and back, the broker crashes", &[&["M(1,2)", "M(1,1)"], &["XB"]]),
+    slow("two routes are joined, one end moves twice", &[&["J"], &["M(0,1)", "M(0,2)"]]),
+    slow("two routes are joined, one end moves there and back", &[&["J"], &["M(0,2)", "M(0,0)"]]),
+    slow(
+        "two routes are joined, one end moves twice and is closed",
+        &[&["J"], &["M(0,1)", "M(0,2)", "C(0)"]],
+    ),
+    slow("one end moves on and on, the node between crashes", &[&["M(0,2)", "M(0,1)"], &["X(2)"]]),
+    slow(
+        "one end moves twice, to its peer, whose node crashes",
+        &[&["M(0,2)", "M(0,1)"], &["X(1)"]],
+    ),
+    slow("one end moves there and back, its node crashes", &[&["M(0,2)", "M(0,0)"], &["X(0)"]]),
+    slow("one end moves there and back and is closed", &[&["M(0,2)", "M(0,0)", "C(0)"]]),
+    slow("one end moves there and back, the other is closed", &[&["M(0,2)", "M(0,0)"], &["C(1)"]]),
+    quick("a parcel is got in two phases, its sender moves", &[&["P1", "M(1,2)"], &["G0", "T0"]]),
+    quick(
+        "a get is given up, more comes, the peer closes",
+        &[&["P1", "P1", "C(1)"], &["G0", "L0"]],
+    ),
+    quick("a get is given up, its portal moves", &[&["P1", "P1"], &["G0", "L0", "M(0,2)"]]),
+    quick(
+        "a parcel is got in two phases, its sender's node crashes",
+        &[&["P1", "P1"], &["G0", "T0"], &["X(1)"]],
+    ),
+    quick("an object is got in two phases", &[&["M(0,1)"], &["O1"], &["G0", "L0", "M(0,2)"]]),
+    quick("a portal is closed while a get is open", &[&["P1", "P1"], &["G0", "C(0)"]]),
+    quick("a parcel is rejected", &[&["P1", "P1"], &["P0"], &["K01"]]),
+    quick("a parcel is rejected, the end moves", &[&["P1"], &["M(0,2)"], &["K01"]]),
+    slow("a parcel is rejected, both ends move", &[&["M(0,2)"], &["M(1,2)"], &["K21"]]),
+    slow("two routes are joined, one of them is rejected", &[&["J"], &["P0"], &["P1"], &["K21"]]),
 ];
 
 /// What a search found.
@@ -258,10 +328,11 @@ fn search(
     limit: usize,
     found: &mut Found,
 ) -> Result<(), Violation> {
-    let joins = plot.actors.concat().contains(&"J");
-    let refuses = plot.actors.concat().contains(&"F");
-    let stage = match (joins, refuses) {
-        (true, _) => Stage::seamed(salt)?,
+    let words = plot.actors.concat();
+    let parted = words.contains(&"F") || words.contains(&"XB");
+    let stage = match (plot.joins(), parted) {
+        (true, true) => Stage::seamed_and_parted(salt)?,
+        (true, false) => Stage::seamed(salt)?,
         (false, true) => Stage::parted(opened_at, salt)?,
         (false, false) => Stage::new(opened_at, salt)?,
     };

@@ -13,6 +13,7 @@
 //! | `model` | portals and parcels as the applications know them |
 //! | `step` | what can happen |
 //! | `act` | what applications do with portals |
+//! | `gets` | how they take parcels |
 //! | `objects` | parcels that are made ready before they leave |
 //! | `trouble` | what happens to nodes and connections |
 //! | `text`, `trace` | what happened, as text that can be read back |
@@ -33,6 +34,7 @@ pub mod check;
 mod conn;
 mod dot;
 pub mod explore;
+mod gets;
 mod growth;
 mod hostile;
 mod memory;

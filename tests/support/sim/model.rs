@@ -107,6 +107,8 @@ pub(super) struct Endpoint {
     pub(super) place: Place,
     /// The portals in each parcel that was put here.
     pub(super) sent: Vec<Vec<Ep>>,
+    /// How many bytes were put here, up to each parcel.
+    pub(super) bytes: Vec<usize>,
     /// How many of the peer's parcels were taken here.
     pub(super) taken: u32,
     /// Whether a hostile node could ever touch the route.
@@ -137,6 +139,8 @@ pub(super) struct Model {
     live: BTreeSet<Ep>,
     pub(super) traps: BTreeMap<u64, Armed>,
     pub(super) next_trap: u64,
+    /// What is lent of the next parcel of a portal, while it is got in two phases.
+    pub(super) lent: BTreeMap<Ep, Tag>,
 }
 
 impl Model {
@@ -149,6 +153,7 @@ impl Model {
                 peer,
                 place,
                 sent: Vec::new(),
+                bytes: Vec::new(),
                 taken: 0,
                 tainted: false,
                 own: false,
@@ -165,6 +170,11 @@ impl Model {
             Place::Held(node, portal) => Some((node, portal)),
             _ => None,
         }
+    }
+
+    /// A portal that nobody else has a hold on.
+    pub(super) fn free(&self, ep: Ep) -> Option<(u8, PortalId)> {
+        self.held(ep).filter(|_| !self.lent.contains_key(&ep))
     }
 
     /// How many portals are somewhere.
@@ -190,7 +200,10 @@ impl Model {
         if let Some(endpoint) = self.eps.get_mut(&ep) {
             endpoint.place = place;
             match place {
-                Place::Gone => self.live.remove(&ep),
+                Place::Gone => {
+                    self.lent.remove(&ep);
+                    self.live.remove(&ep)
+                }
                 Place::Held(..) | Place::Travelling(_) => self.live.insert(ep),
             };
         }

@@ -37,7 +37,7 @@ pub struct Profile {
 }
 
 /// How likely each kind of step is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "they are named as the steps are")]
 pub struct Weights {
     pub open: u32,
@@ -60,6 +60,20 @@ pub struct Weights {
     pub provide: u32,
     pub object: u32,
     pub serialize: u32,
+    pub get_within: u32,
+    pub begin_get: u32,
+    pub end_get: u32,
+    pub reject: u32,
+}
+
+impl Weights {
+    /// Gets of every kind, in some seeds, and nothing else.
+    fn of_gets(seed: u64) -> Self {
+        match seed % 8 == 4 || seed % 16 == 13 {
+            true => Self { get_within: 5, begin_get: 20, end_get: 15, ..Self::default() },
+            false => Self::default(),
+        }
+    }
 }
 
 /// What the caller fixes; the rest follows from the seed.
@@ -101,6 +115,7 @@ impl Profile {
             object: if seed % 4 == if wanted.hostile { 1 } else { 2 } { 20 } else { 0 },
             serialize: if seed % 4 == if wanted.hostile { 1 } else { 2 } { 10 } else { 0 },
             forge: if wanted.hostile { 5 + upto(30) } else { 0 },
+            ..Weights::of_gets(seed)
         };
         let merges = Weights { merge: 1 + upto(10), ..calm };
         let (weights, refuse) = match seed % 5 {
@@ -108,7 +123,8 @@ impl Profile {
             1 => (merges, 0),
             2 if !wanted.hostile => (Weights { crash: 1, shut_down: upto(1), ..calm }, 0),
             3 if !wanted.hostile => {
-                (Weights { crash: upto(1), drop: 1, disconnect: 1, ..merges }, upto(20))
+                let reject = calm.begin_get.min(1);
+                (Weights { crash: upto(1), drop: 1, disconnect: 1, reject, ..merges }, upto(20))
             }
             _ => (merges, upto(50)),
         };

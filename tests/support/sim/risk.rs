@@ -66,7 +66,7 @@ impl World {
     }
 
     /// The link that a portal sends on, and its end of it.
-    fn link_of(&self, node: u8, portal: PortalId) -> Option<(u64, RouterLink)> {
+    pub(super) fn link_of(&self, node: u8, portal: PortalId) -> Option<(u64, RouterLink)> {
         let stations = self.node(node).engine.stations();
         let station = stations.into_iter().find(|station| station.router == portal)?;
         let end = station.ends.into_iter().find(|end| !end.decays)?;

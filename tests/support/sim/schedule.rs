@@ -48,7 +48,8 @@ impl Scheduler {
             delivery.or_else(|| self.any_get(world))
         };
         let step = step.or_else(|| self.provide(world));
-        step.or_else(|| self.serialize_one(world, Verdict::Ready))
+        let step = step.or_else(|| self.serialize_one(world, Verdict::Ready));
+        step.or_else(|| self.end_get(world))
     }
 
     fn delivery(&mut self, world: &World) -> Option<Step> {
@@ -60,7 +61,7 @@ impl Scheduler {
     fn activity(&mut self, world: &World) -> Option<Step> {
         let w = self.profile.weights;
         type Make = fn(&mut Scheduler, &World) -> Option<Step>;
-        let kinds: [(u32, Make); 20] = [
+        let kinds: [(u32, Make); 24] = [
             (w.open, Self::open),
             (w.put, Self::put),
             (w.moves, Self::moves),
@@ -81,6 +82,10 @@ impl Scheduler {
             (w.provide, Self::provide),
             (w.object, Self::object),
             (w.serialize, Self::serialize),
+            (w.get_within, Self::get_within),
+            (w.begin_get, Self::begin_get),
+            (w.end_get, Self::end_get),
+            (w.reject, Self::reject),
         ];
         let total: u32 = kinds.iter().map(|(weight, _)| weight).sum();
         let mut at = self.rng.below(total as usize) as u32;
@@ -175,12 +180,32 @@ impl Scheduler {
 
     /// Takes a parcel where there is one.
     fn any_get(&mut self, world: &World) -> Option<Step> {
-        let full = world.model.open().filter(|&(_, node, portal)| {
+        let full = world.model.open().filter(|&(ep, node, portal)| {
             let status = world.node(node).engine.status(portal);
-            status.is_some_and(|status| status.num_parcels > 0)
+            status.is_some_and(|status| status.num_parcels > 0) && world.model.free(ep).is_some()
         });
         let full: Vec<Ep> = full.map(|(ep, ..)| ep).collect();
         Some(Step::Get { at: self.rng.pick(&full)? })
+    }
+
+    fn get_within(&mut self, world: &World) -> Option<Step> {
+        match self.any_get(world)? {
+            Step::Get { at } => Some(Step::GetWithin { at, most: self.rng.below(8) as u8 }),
+            _ => None,
+        }
+    }
+
+    fn begin_get(&mut self, world: &World) -> Option<Step> {
+        match self.any_get(world)? {
+            Step::Get { at } => Some(Step::BeginGet { at }),
+            _ => None,
+        }
+    }
+
+    fn end_get(&mut self, world: &World) -> Option<Step> {
+        let begun: Vec<Ep> = world.model.lent.keys().copied().collect();
+        let at = self.rng.pick(&begun)?;
+        Some(Step::EndGet { at, commit: self.rng.chance(50) })
     }
 
     fn close(&mut self, world: &World) -> Option<Step> {
@@ -204,6 +229,14 @@ impl Scheduler {
     fn trap(&mut self, world: &World) -> Option<Step> {
         let ep = self.portal(world)?;
         let mut conditions = TrapConditions::default();
+        self.add_condition(&mut conditions);
+        if self.profile.weights.get_within > 0 && self.rng.chance(50) {
+            self.add_condition(&mut conditions);
+        }
+        Some(Step::Trap { ep, conditions })
+    }
+
+    fn add_condition(&mut self, conditions: &mut TrapConditions) {
         match self.rng.below(5) {
             0 => conditions.peer_closed = true,
             1 => conditions.dead = true,
@@ -211,7 +244,6 @@ impl Scheduler {
             3 => conditions.above_bytes = Some(self.rng.below(16)),
             _ => conditions.new_parcel = true,
         }
-        Some(Step::Trap { ep, conditions })
     }
 
     fn connect(&mut self, world: &World) -> Option<Step> {
@@ -257,6 +289,10 @@ impl Scheduler {
 
     fn disconnect(&mut self, world: &World) -> Option<Step> {
         Some(Step::Disconnect { conn: self.conn(world)?, side: self.rng.below(2) })
+    }
+
+    fn reject(&mut self, world: &World) -> Option<Step> {
+        Some(Step::Reject { conn: self.conn(world)?, side: self.rng.below(2) })
     }
 
     fn shut_down(&mut self, world: &World) -> Option<Step> {

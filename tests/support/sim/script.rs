@@ -4,8 +4,10 @@
 //! other, and a route with endpoint 0 at node 0 and endpoint 1 at node 1. `M(e,n)` moves endpoint e
 //! to node n, `Dab` delivers one packet from a to b, `Pe` puts a parcel into endpoint e, `Oe` one with an
 //! object, `Ne` one with an object that cannot leave its node, `C(e)` closes it, `X(n)` crashes a
-//! node, `J` joins two routes that are one from then on, `R` the two ends of one. `F` refuses an
-//! introduction, where nodes 0 and 2 are not connected.
+//! node, `XB` the broker, `J` joins two routes that are one from then on, `R` the two ends of one. `F`
+//! refuses an introduction, which is needed where two nodes are not connected. `Ge` begins to get the next
+//! parcel at an endpoint in two phases, `Te` then takes it and `Le` leaves it. `Kab` rejects, at node
+//! a, what came from b.
 
 use super::conn::ConnId;
 use super::model::Ep;
@@ -64,6 +66,9 @@ impl Stage {
             stage.carriers.push((a, b, pair[0]));
             stage.carriers.push((b, a, pair[1]));
         }
+        if !connections.contains(&(1, 2)) {
+            return Ok(stage);
+        }
         stage.ends = stage.pair(1, 2)?;
         if opened_at == 1 {
             let [b, a] = stage.pair(2, 1)?;
@@ -78,8 +83,20 @@ impl Stage {
     /// # Errors
     /// What did not hold on the way.
     pub fn seamed(salt: u64) -> Result<Self, Violation> {
-        let mut stage = Self::new(0, salt)?;
-        for end in stage.ends {
+        Self::new(0, salt)?.into_seamed()
+    }
+
+    /// The same, with nodes 0 and 1 yet to be introduced.
+    ///
+    /// # Errors
+    /// What did not hold on the way.
+    pub fn seamed_and_parted(salt: u64) -> Result<Self, Violation> {
+        Self::with_connections(0, &[(1, 3), (2, 3)], salt)?.into_seamed()
+    }
+
+    fn into_seamed(self) -> Result<Self, Violation> {
+        let mut stage = self;
+        for end in stage.ends.into_iter().filter(|&end| end != 0) {
             stage.world.apply(&Step::Close { ep: end })?;
         }
         stage.rest()?;
@@ -159,6 +176,17 @@ impl Stage {
                     let (via, fixed) = (self.ends[usize::from(end)], word.starts_with('N'));
                     self.world.apply(&Step::PutObject { via, moved: Vec::new(), fixed })?;
                 }
+                ("G", &[end]) => {
+                    self.world.apply(&Step::BeginGet { at: self.ends[usize::from(end)] })?;
+                }
+                ("T" | "L", &[end]) => {
+                    let (at, commit) = (self.ends[usize::from(end)], word.starts_with('T'));
+                    self.world.apply(&Step::EndGet { at, commit })?;
+                }
+                ("K", &[node, from]) => {
+                    let (conn, side) = Self::way(from + 1, node + 1);
+                    self.world.apply(&Step::Reject { conn, side })?;
+                }
                 ("C", &[end]) => {
                     self.world.apply(&Step::Close { ep: self.ends[usize::from(end)] })?;
                 }
@@ -176,6 +204,9 @@ impl Stage {
                 ("X", &[node]) => {
                     self.world.apply(&Step::Crash { node: node + 1, keep: 0 })?;
                 }
+                ("X", &[]) => {
+                    self.world.apply(&Step::Crash { node: 0, keep: 0 })?;
+                }
                 _ => return Err(Violation::new("scripts are understood", word)),
             }
         }
@@ -183,10 +214,15 @@ impl Stage {
     }
 
     fn deliver(&mut self, from: u8, to: u8) -> Result<(), Violation> {
-        let nodes = [from.min(to), from.max(to)];
-        let side = usize::from(to > from);
-        self.world.apply(&Step::Deliver { conn: ConnId { nodes, nth: 0 }, side })?;
+        let (conn, side) = Self::way(from, to);
+        self.world.apply(&Step::Deliver { conn, side })?;
         self.take()
+    }
+
+    /// The connection from one node to another, and the side of it where that is.
+    fn way(from: u8, to: u8) -> (ConnId, usize) {
+        let nodes = [from.min(to), from.max(to)];
+        (ConnId { nodes, nth: 0 }, usize::from(to > from))
     }
 
     /// Lets things come to rest in an order that follows from `seed`, and closes everything.

@@ -1,6 +1,8 @@
 //! What happens to nodes and connections.
 
-use ipcz_core::{Message, NodeName, Pairing, PeerId, PortalId, Relation, limits};
+use ipcz_core::{
+    Cause, CauseKind, Message, NodeName, Pairing, PeerId, PortalId, Relation, RouterLink, limits,
+};
 
 use super::conn::{ConnId, Holder, Packet, Side};
 use super::model::{Ep, Place, Tag};
@@ -139,6 +141,38 @@ impl World {
         self.note_loss_of(id);
         self.troubles.refused |= self.leaves_proxies(id);
         self.engine(node).disconnect(peer);
+        self.done(node)
+    }
+
+    /// Has an application reject what came over a connection. The routes over it say whose fault it was.
+    pub(super) fn reject(&mut self, id: ConnId, side: Side) -> Applied {
+        let Some((node, peer)) = self.receiver(id, side) else { return Ok(false) };
+        let far = self.node(node).engine.peer_name(peer);
+        let open: Vec<_> = self.model.open().filter(|&(_, at, _)| at == node).collect();
+        let over =
+            |link| matches!(link, RouterLink::There { node: Some(name), .. } if Some(name) == far);
+        let hit = open.into_iter().filter(|&(.., portal)| {
+            let intact = self.node(node).engine.cause(portal).is_none();
+            intact && self.link_of(node, portal).is_some_and(|(_, link)| over(link))
+        });
+        let hit: Vec<_> = hit.collect();
+        self.note_loss_of(id);
+        self.troubles.rejected = true;
+        self.troubles.refused |= self.leaves_proxies(id);
+        self.engine(node).reject(peer);
+        for (ep, _, portal) in hit {
+            let engine = &self.node(node).engine;
+            let closed = engine.status(portal).is_some_and(|status| status.peer_closed);
+            let rejected = Cause { kind: CauseKind::Rejected, node: far };
+            match engine.cause(portal) {
+                Some(cause) if cause == rejected => {}
+                None if closed => {}
+                cause => {
+                    let detail = format!("p{ep} to {far:?}: {cause:?}");
+                    return Err(Violation::new("a rejection says whose parcel it was", detail));
+                }
+            }
+        }
         self.done(node)
     }
 

@@ -55,6 +55,8 @@ pub struct Troubles {
     pub lost: bool,
     /// A broker is not connected to everyone, or refused: proxies may stay.
     pub refused: bool,
+    /// An application rejected what another node sent.
+    pub rejected: bool,
 }
 
 /// A network.

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod deaths;
+mod parcels;
 mod returns;
 
 use std::path::Path;
@@ -47,5 +48,9 @@ scenarios! {
         returns::clients_find_another_broker,
         returns::a_client_leaves_and_comes_back,
         returns::introduced_nodes_meet_again,
+        parcels::every_way_to_put_meets_every_way_to_get,
+        parcels::what_is_in_parcels_travels_unread,
+        parcels::a_servant_lives_of_traps,
+        parcels::a_rejected_parcel_costs_its_sender_the_connection,
     }
 }
