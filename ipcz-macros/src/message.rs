@@ -63,7 +63,7 @@ fn lower_fields(fields: &syn::Fields, errors: &mut Errors) -> Fields {
         Field {
             name: field.ident.clone(),
             ty: field.ty.clone(),
-            since: of("since").last().and_then(|attribute| parse_since(attribute, errors)),
+            since: of("since").next_back().and_then(|attribute| parse_since(attribute, errors)),
             cfgs: of("cfg").map(ToTokens::to_token_stream).collect(),
             serde: of("serde").map(ToTokens::to_token_stream).collect(),
         }

@@ -7,6 +7,29 @@ pub(crate) trait Progress {
         &self,
     ) -> impl ::core::future::Future<Output = Result<(), String>> + ::core::marker::Send;
 }
+/// What can be called as a [`Progress`]: a [`ProgressProxy`], or a server of this process. For code that does not mind.
+#[allow(dead_code)]
+pub(crate) trait ProgressClient {
+    /// Calls `Progress::update`.
+    fn update(
+        &self,
+        done: u64,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<(), crate::renamed::CallError>,
+    > + ::core::marker::Send;
+    /// Calls `Progress::finish`.
+    fn finish(
+        &self,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<(), crate::renamed::CallError>,
+    > + ::core::marker::Send;
+    /// Calls `Progress::look`.
+    fn look(
+        &self,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<(), crate::renamed::CallError<String>>,
+    > + ::core::marker::Send;
+}
 /// Calls a [`Progress`] server, whichever node it is on. Its methods are the trait's.
 #[allow(dead_code)]
 pub(crate) struct ProgressProxy {
@@ -206,6 +229,72 @@ const _: () = {
         type Proxy = ProgressProxy;
         fn incoming(&mut self) -> &mut __ipcz::Incoming {
             &mut self.end
+        }
+    }
+    #[automatically_derived]
+    impl ProgressClient for ProgressProxy {
+        fn update(
+            &self,
+            done: u64,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<(), __ipcz::CallError>,
+        > + ::core::marker::Send {
+            <ProgressProxy>::update(self, done)
+        }
+        fn finish(
+            &self,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<(), __ipcz::CallError>,
+        > + ::core::marker::Send {
+            <ProgressProxy>::finish(self)
+        }
+        fn look(
+            &self,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<(), __ipcz::CallError<String>>,
+        > + ::core::marker::Send {
+            <ProgressProxy>::look(self)
+        }
+    }
+    #[automatically_derived]
+    impl<__Server: Progress + ::core::marker::Send> ProgressClient
+    for __ipcz::LocalExclusive<__Server> {
+        fn update(
+            &self,
+            done: u64,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<(), __ipcz::CallError>,
+        > + ::core::marker::Send {
+            async move {
+                let mut server = self.server().await;
+                ::core::result::Result::Ok(
+                    <__Server as Progress>::update(&mut server, done),
+                )
+            }
+        }
+        fn finish(
+            &self,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<(), __ipcz::CallError>,
+        > + ::core::marker::Send {
+            async move {
+                let mut server = self.server().await;
+                ::core::result::Result::Ok(
+                    <__Server as Progress>::finish(&mut server).await,
+                )
+            }
+        }
+        fn look(
+            &self,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<(), __ipcz::CallError<String>>,
+        > + ::core::marker::Send {
+            async move {
+                let mut server = self.server().await;
+                <__Server as Progress>::look(&mut server)
+                    .await
+                    .map_err(__ipcz::CallError::Application)
+            }
         }
     }
     #[automatically_derived]

@@ -21,6 +21,43 @@ pub trait WordCounter {
     #[deprecated = "use `count`"]
     fn total(&self) -> u64;
 }
+/// What can be called as a [`WordCounter`]: a [`WordCounterProxy`], or a server of this process. For code that does not mind.
+#[allow(dead_code)]
+pub trait WordCounterClient {
+    /// Counts, and reports to `watcher`.
+    fn count(
+        &self,
+        file: OsHandle,
+        watcher: ProgressProxy,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<Counts, ::ipcz::CallError<CountError>>,
+    > + ::core::marker::Send;
+    /// Takes bytes in every form.
+    fn bytes(
+        &self,
+        a: &[u8],
+        b: Vec<u8>,
+        c: [u8; 4],
+        d: Option<Vec<u8>>,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<Vec<u8>, ::ipcz::CallError>,
+    > + ::core::marker::Send;
+    /// Calls `WordCounter::log`.
+    fn log(
+        &self,
+        line: &str,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<(), ::ipcz::CallError>,
+    > + ::core::marker::Send;
+    /// Calls `WordCounter::total`.
+    #[deprecated = "use `count`"]
+    #[cfg(feature = "old")]
+    fn total(
+        &self,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<u64, ::ipcz::CallError>,
+    > + ::core::marker::Send;
+}
 /// Calls a [`WordCounter`] server, whichever node it is on. Its methods are the trait's.
 #[allow(dead_code)]
 pub struct WordCounterProxy {
@@ -271,6 +308,104 @@ const _: () = {
         type Proxy = WordCounterProxy;
         fn incoming(&mut self) -> &mut __ipcz::Incoming {
             &mut self.end
+        }
+    }
+    #[automatically_derived]
+    impl WordCounterClient for WordCounterProxy {
+        fn count(
+            &self,
+            file: OsHandle,
+            watcher: ProgressProxy,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<Counts, __ipcz::CallError<CountError>>,
+        > + ::core::marker::Send {
+            <WordCounterProxy>::count(self, file, watcher)
+        }
+        fn bytes(
+            &self,
+            a: &[u8],
+            b: Vec<u8>,
+            c: [u8; 4],
+            d: Option<Vec<u8>>,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<Vec<u8>, __ipcz::CallError>,
+        > + ::core::marker::Send {
+            <WordCounterProxy>::bytes(self, a, b, c, d)
+        }
+        fn log(
+            &self,
+            line: &str,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<(), __ipcz::CallError>,
+        > + ::core::marker::Send {
+            <WordCounterProxy>::log(self, line)
+        }
+        #[allow(deprecated)]
+        #[cfg(feature = "old")]
+        fn total(
+            &self,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<u64, __ipcz::CallError>,
+        > + ::core::marker::Send {
+            <WordCounterProxy>::total(self)
+        }
+    }
+    #[automatically_derived]
+    impl<
+        __Server: WordCounter + ::core::marker::Send + ::core::marker::Sync,
+    > WordCounterClient for __ipcz::Local<__Server> {
+        fn count(
+            &self,
+            file: OsHandle,
+            watcher: ProgressProxy,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<Counts, __ipcz::CallError<CountError>>,
+        > + ::core::marker::Send {
+            async move {
+                <__Server as WordCounter>::count(self.server(), file, watcher)
+                    .await
+                    .map_err(__ipcz::CallError::Application)
+            }
+        }
+        fn bytes(
+            &self,
+            a: &[u8],
+            b: Vec<u8>,
+            c: [u8; 4],
+            d: Option<Vec<u8>>,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<Vec<u8>, __ipcz::CallError>,
+        > + ::core::marker::Send {
+            async move {
+                ::core::result::Result::Ok(
+                    <__Server as WordCounter>::bytes(self.server(), a, b, c, d).await,
+                )
+            }
+        }
+        fn log(
+            &self,
+            line: &str,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<(), __ipcz::CallError>,
+        > + ::core::marker::Send {
+            async move {
+                ::core::result::Result::Ok(
+                    <__Server as WordCounter>::log(self.server(), line),
+                )
+            }
+        }
+        #[allow(deprecated)]
+        #[cfg(feature = "old")]
+        fn total(
+            &self,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<u64, __ipcz::CallError>,
+        > + ::core::marker::Send {
+            async move {
+                ::core::result::Result::Ok(
+                    <__Server as WordCounter>::total(self.server()),
+                )
+            }
         }
     }
     #[automatically_derived]

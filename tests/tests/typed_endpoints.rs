@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
 
 use block_on::block_on;
-use ipcz::{Endpoint, Node, Proxy, Receiver, SharedMemory};
+use ipcz::{Endpoint, LocalExclusive, Node, Proxy, Receiver, SharedMemory};
 
 /// A portal travels only through its own node, so the tests share one.
 fn node() -> Node {
@@ -223,4 +223,74 @@ fn shared_memory_is_a_value() {
     let refused = serde_json::to_string(&memory).unwrap_err();
     assert!(refused.to_string().starts_with("shared memory is not data"), "{refused}");
     assert!(painter.paint(None).wait().is_err());
+}
+
+#[ipcz::interface]
+trait Tally {
+    async fn add(&mut self, n: u32) -> Result<u32, String>;
+    #[oneway]
+    fn reset(&mut self);
+    fn label(&self, text: &str) -> String;
+    #[deprecated = "use `add`"]
+    fn old(&self) -> u32 {
+        7
+    }
+}
+
+#[derive(Default)]
+struct Sum(u32);
+
+impl Tally for Sum {
+    async fn add(&mut self, n: u32) -> Result<u32, String> {
+        let before = self.0;
+        // Another call that came between would be seen.
+        std::future::ready(()).await;
+        self.0 = before.checked_add(n).ok_or("too much")?;
+        Ok(self.0)
+    }
+
+    fn reset(&mut self) {
+        self.0 = 0;
+    }
+
+    fn label(&self, text: &str) -> String {
+        format!("{text} {}", self.0)
+    }
+}
+
+async fn use_any(tally: &impl TallyClient) {
+    assert_eq!(tally.add(3).await, Ok(3));
+    assert_eq!(tally.add(4).await, Ok(7));
+    assert_eq!(tally.label("sum").await, Ok("sum 7".into()));
+    let error = tally.add(u32::MAX).await;
+    assert_eq!(error, Err(ipcz::CallError::Application("too much".to_string())));
+    tally.reset().await.unwrap();
+    assert_eq!(tally.add(1).await, Ok(1));
+    #[allow(deprecated)]
+    let old = tally.old().await;
+    assert_eq!(old, Ok(7));
+}
+
+async fn count_any(counter: &impl CountClient) -> u32 {
+    counter.count().await.unwrap()
+}
+
+#[test]
+fn code_does_not_mind_where_its_server_is() {
+    let (tally, receiver) = TallyProxy::pair(&node());
+    thread::spawn(move || receiver.serve_blocking(Sum::default()));
+    block_on(use_any(&tally));
+    let local = LocalExclusive::new(Sum::default());
+    block_on(use_any(&local));
+    assert_eq!(block_on(local.server()).0, 1);
+
+    let diary = Diary::default();
+    let (count, receiver) = CountProxy::pair(&node());
+    let served = diary.clone();
+    thread::spawn(move || receiver.serve_blocking(served));
+    let local = ipcz::Local::new(diary);
+    assert_eq!(block_on(count_any(&count)), 0);
+    assert_eq!(block_on(count_any(&local)), 1);
+    assert_eq!(block_on(count_any(&local.clone())), 2);
+    assert_eq!(local.server().0.lock().unwrap().len(), 3);
 }

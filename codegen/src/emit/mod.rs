@@ -4,6 +4,7 @@
 //! `::core` by its full path, and otherwise only `__private` of the `ipcz` crate, whose path is a
 //! parameter; so it does not matter what is in scope where it lands. Its local names are hygienic.
 
+mod client;
 mod dispatch;
 mod endpoint;
 mod handler;
@@ -30,6 +31,7 @@ pub fn interface(interface: &Interface, ipcz: &TokenStream) -> TokenStream {
         receiver: suffixed(&interface.name, "Receiver"),
     };
     let handler = emitter.handler_trait();
+    let client = emitter.client_trait(ipcz);
     let proxy =
         emitter.end_struct(&emitter.proxy, &emitter.proxy_doc(), &quote!(#ipcz::__private::Client));
     let receiver = emitter.end_struct(
@@ -45,6 +47,7 @@ pub fn interface(interface: &Interface, ipcz: &TokenStream) -> TokenStream {
         emitter.endpoint(&emitter.receiver),
         emitter.values(&emitter.receiver),
         emitter.roles(),
+        emitter.client_impls(),
         emitter.dispatch(),
     ]
     .into_iter()
@@ -55,6 +58,7 @@ pub fn interface(interface: &Interface, ipcz: &TokenStream) -> TokenStream {
     let allow = allow_deprecated(&interface.attrs);
     quote! {
         #handler
+        #client
         #proxy
         #receiver
         #conditions #allow

@@ -6,6 +6,7 @@
 //! | [`codec`] | values: postcard with limits and the parcel's handle table |
 //! | [`limits`], [`flow`] | what may be on its way, counted at both ends |
 //! | [`client`] | the calling end: encodes calls |
+//! | [`local`] | servers that are called without a portal |
 //! | [`outbox`] | how calls leave: at once, or when there is room |
 //! | [`replies`] | calls that wait, and who fetches their replies |
 //! | [`call`] | what a proxy's method gives: [`Call`] and [`Sent`] |
@@ -32,6 +33,7 @@ mod error;
 mod flow;
 mod inbox;
 mod limits;
+mod local;
 mod message;
 mod outbox;
 mod replies;
@@ -49,6 +51,7 @@ pub use codec::CodecError;
 pub use context::{Context, context};
 pub use endpoint::{Endpoint, Proxy, Receiver};
 pub use error::{CallError, ServeError};
+pub use local::{Local, LocalExclusive};
 pub(crate) use services::DirectoryProxy;
 pub use services::{NotOffered, Services};
 pub use set::ReceiverSet;
@@ -68,7 +71,8 @@ pub(crate) mod private {
         serialize_incoming, serialize_message,
     };
     pub use super::endpoint::{Endpoint, Incoming, Proxy, Receiver};
-    pub use super::error::ServeError;
+    pub use super::error::{CallError, ServeError};
+    pub use super::local::{Local, LocalExclusive};
     pub use super::message::interface_id;
     pub use super::request::{Answer, Message, Request};
     pub use super::server::{

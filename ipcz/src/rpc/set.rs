@@ -12,6 +12,7 @@ use super::error::ServeError;
 use crate::shell::block_on;
 use crate::sync::lock;
 
+type OnEnd = dyn Fn(Result<(), ServeError>) + Send + Sync;
 type Serving = Pin<Box<dyn Future<Output = Result<(), ServeError>> + Send>>;
 
 /// Endpoints that one task, or one thread, serves together: of one interface or of several, each with a server and
@@ -63,7 +64,7 @@ struct Shared {
 struct State {
     added: Vec<Serving>,
     waker: Option<Waker>,
-    on_end: Option<Arc<dyn Fn(Result<(), ServeError>) + Send + Sync>>,
+    on_end: Option<Arc<OnEnd>>,
     len: usize,
     is_closed: bool,
 }

@@ -1,7 +1,6 @@
 //! The end of a stream that items go into.
 
 use std::fmt;
-use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -125,6 +124,17 @@ impl<T: Serialize> StreamSender<T> {
         self.put(parcel)
     }
 
+    /// Sends all of `items`, then says that this was all.
+    ///
+    /// # Errors
+    /// See [`StreamError`]; the other items are dropped.
+    pub async fn send_all(mut self, items: impl IntoIterator<Item = T>) -> Result<(), StreamError> {
+        for item in items {
+            self.send(item).await?;
+        }
+        self.finish()
+    }
+
     /// Sends an item, and blocks until there is room for it.
     ///
     /// # Errors
@@ -196,27 +206,5 @@ impl<'de, T> Deserialize<'de> for StreamSender<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Counted { portal, amount } = Counted::deserialize(deserializer)?;
         Ok(Self::new(portal, amount.bounded(STREAM)))
-    }
-}
-
-/// Sends all items of an iterator, then says that this was all.
-impl<T: Serialize> StreamSender<T> {
-    /// Sends all of `items`, then says that this was all.
-    ///
-    /// # Errors
-    /// See [`StreamError`]; the other items are dropped.
-    pub fn send_all(
-        mut self,
-        items: impl IntoIterator<Item = T, IntoIter: Send> + Send,
-    ) -> impl Future<Output = Result<(), StreamError>>
-    where
-        T: Send,
-    {
-        async move {
-            for item in items {
-                self.send(item).await?;
-            }
-            self.finish()
-        }
     }
 }
