@@ -147,9 +147,9 @@ pub use partial::{ParcelSize, Partial, RecvWithinError};
 pub use portal::Portal;
 pub use recv::Recv;
 pub use rpc::{
-    Associated, Call, CallError, CodecError, Context, Endpoint, Local, LocalExclusive, NotOffered,
-    Piped, Proxy, Receiver, ReceiverSet, Sent, ServeError, Services, Stopper, Stream, StreamError,
-    StreamSender, context,
+    Associated, Call, CallError, Calling, CallingLocal, CodecError, Context, Endpoint, Local,
+    LocalExclusive, NotOffered, Piped, Proxy, Receiver, ReceiverSet, Sent, ServeError, Services,
+    Stopper, Stream, StreamError, StreamSender, context,
 };
 pub use transaction::{GetTransaction, PutTransaction};
 pub use trap::{Conditions, Satisfied, Status, TrapEvent, TrapFlags};

@@ -29,9 +29,7 @@ pub trait WordCounterClient {
         &self,
         file: OsHandle,
         watcher: ProgressProxy,
-    ) -> impl ::core::future::Future<
-        Output = ::core::result::Result<Counts, ::ipcz::CallError<CountError>>,
-    > + ::core::marker::Send;
+    ) -> impl ::ipcz::__private::Calling<Counts, CountError>;
     /// Takes bytes in every form.
     fn bytes(
         &self,
@@ -39,24 +37,13 @@ pub trait WordCounterClient {
         b: Vec<u8>,
         c: [u8; 4],
         d: Option<Vec<u8>>,
-    ) -> impl ::core::future::Future<
-        Output = ::core::result::Result<Vec<u8>, ::ipcz::CallError>,
-    > + ::core::marker::Send;
+    ) -> impl ::ipcz::__private::Calling<Vec<u8>>;
     /// Calls `WordCounter::log`.
-    fn log(
-        &self,
-        line: &str,
-    ) -> impl ::core::future::Future<
-        Output = ::core::result::Result<(), ::ipcz::CallError>,
-    > + ::core::marker::Send;
+    fn log(&self, line: &str) -> impl ::ipcz::__private::Calling<()>;
     /// Calls `WordCounter::total`.
     #[deprecated = "use `count`"]
     #[cfg(feature = "old")]
-    fn total(
-        &self,
-    ) -> impl ::core::future::Future<
-        Output = ::core::result::Result<u64, ::ipcz::CallError>,
-    > + ::core::marker::Send;
+    fn total(&self) -> impl ::ipcz::__private::Calling<u64>;
 }
 /// Calls a [`WordCounter`] server, whichever node it is on. Its methods are the trait's.
 #[allow(dead_code)]
@@ -93,22 +80,16 @@ const _: () = {
             self.end
                 .call::<
                     __ipcz::Fallible<__ipcz::Plain>,
-                    Counts,
-                    CountError,
+                    _,
+                    _,
                 >(
-                    __ipcz::Method {
-                        id: 0xb1e5_e28e_4479_a274 ^ __INTERFACE,
-                        name: "WordCounter::count",
-                    },
+                    __ipcz::Method::new(
+                        0xb1e5_e28e_4479_a274 ^ __INTERFACE,
+                        "WordCounter::count",
+                    ),
                     move |to| {
-                        to.put::<
-                                __ipcz::Plain,
-                                OsHandle,
-                            >("argument `file` of `WordCounter::count`", file)?;
-                        to.put::<
-                                __ipcz::Plain,
-                                ProgressProxy,
-                            >("argument `watcher` of `WordCounter::count`", watcher)?;
+                        to.put::<__ipcz::Plain, OsHandle>("file", file)?;
+                        to.put::<__ipcz::Plain, ProgressProxy>("watcher", watcher)?;
                         ::core::result::Result::Ok(())
                     },
                 )
@@ -124,30 +105,21 @@ const _: () = {
             self.end
                 .call::<
                     __ipcz::Always<__ipcz::Bytes>,
-                    Vec<u8>,
-                    ::core::convert::Infallible,
+                    _,
+                    _,
                 >(
-                    __ipcz::Method {
-                        id: 0x2f2e_c047_4f1c_4fe4 ^ __INTERFACE,
-                        name: "WordCounter::bytes",
-                    },
+                    __ipcz::Method::new(
+                        0x2f2e_c047_4f1c_4fe4 ^ __INTERFACE,
+                        "WordCounter::bytes",
+                    ),
                     move |to| {
-                        to.put::<
-                                __ipcz::Bytes,
-                                &[u8],
-                            >("argument `a` of `WordCounter::bytes`", a)?;
-                        to.put::<
-                                __ipcz::Bytes,
-                                Vec<u8>,
-                            >("argument `b` of `WordCounter::bytes`", b)?;
-                        to.put::<
-                                __ipcz::Array,
-                                [u8; 4],
-                            >("argument `c` of `WordCounter::bytes`", c)?;
+                        to.put::<__ipcz::Bytes, &[u8]>("a", a)?;
+                        to.put::<__ipcz::Bytes, Vec<u8>>("b", b)?;
+                        to.put::<__ipcz::Array, [u8; 4]>("c", c)?;
                         to.put::<
                                 __ipcz::Optional<__ipcz::Bytes>,
                                 Option<Vec<u8>>,
-                            >("argument `d` of `WordCounter::bytes`", d)?;
+                            >("d", d)?;
                         ::core::result::Result::Ok(())
                     },
                 )
@@ -156,15 +128,12 @@ const _: () = {
         pub fn log(&self, line: &str) -> __ipcz::Sent {
             self.end
                 .notify(
-                    __ipcz::Method {
-                        id: 0x1250_7319_1daf_5431 ^ __INTERFACE,
-                        name: "WordCounter::log",
-                    },
+                    __ipcz::Method::new(
+                        0x1250_7319_1daf_5431 ^ __INTERFACE,
+                        "WordCounter::log",
+                    ),
                     move |to| {
-                        to.put::<
-                                __ipcz::Plain,
-                                &str,
-                            >("argument `line` of `WordCounter::log`", line)?;
+                        to.put::<__ipcz::Plain, &str>("line", line)?;
                         ::core::result::Result::Ok(())
                     },
                 )
@@ -176,13 +145,13 @@ const _: () = {
             self.end
                 .call::<
                     __ipcz::Always<__ipcz::Plain>,
-                    u64,
-                    ::core::convert::Infallible,
+                    _,
+                    _,
                 >(
-                    __ipcz::Method {
-                        id: 0x0000_0000_0000_0007 ^ __INTERFACE,
-                        name: "WordCounter::total",
-                    },
+                    __ipcz::Method::new(
+                        0x0000_0000_0000_0007 ^ __INTERFACE,
+                        "WordCounter::total",
+                    ),
                     |_| ::core::result::Result::Ok(()),
                 )
         }
@@ -316,9 +285,7 @@ const _: () = {
             &self,
             file: OsHandle,
             watcher: ProgressProxy,
-        ) -> impl ::core::future::Future<
-            Output = ::core::result::Result<Counts, __ipcz::CallError<CountError>>,
-        > + ::core::marker::Send {
+        ) -> impl __ipcz::Calling<Counts, CountError> {
             <WordCounterProxy>::count(self, file, watcher)
         }
         fn bytes(
@@ -327,26 +294,15 @@ const _: () = {
             b: Vec<u8>,
             c: [u8; 4],
             d: Option<Vec<u8>>,
-        ) -> impl ::core::future::Future<
-            Output = ::core::result::Result<Vec<u8>, __ipcz::CallError>,
-        > + ::core::marker::Send {
+        ) -> impl __ipcz::Calling<Vec<u8>> {
             <WordCounterProxy>::bytes(self, a, b, c, d)
         }
-        fn log(
-            &self,
-            line: &str,
-        ) -> impl ::core::future::Future<
-            Output = ::core::result::Result<(), __ipcz::CallError>,
-        > + ::core::marker::Send {
+        fn log(&self, line: &str) -> impl __ipcz::Calling<()> {
             <WordCounterProxy>::log(self, line)
         }
         #[allow(deprecated)]
         #[cfg(feature = "old")]
-        fn total(
-            &self,
-        ) -> impl ::core::future::Future<
-            Output = ::core::result::Result<u64, __ipcz::CallError>,
-        > + ::core::marker::Send {
+        fn total(&self) -> impl __ipcz::Calling<u64> {
             <WordCounterProxy>::total(self)
         }
     }
@@ -358,9 +314,7 @@ const _: () = {
             &self,
             file: OsHandle,
             watcher: ProgressProxy,
-        ) -> impl ::core::future::Future<
-            Output = ::core::result::Result<Counts, __ipcz::CallError<CountError>>,
-        > + ::core::marker::Send {
+        ) -> impl __ipcz::Calling<Counts, CountError> {
             async move {
                 <__Server as WordCounter>::count(self.server(), file, watcher)
                     .await
@@ -373,21 +327,14 @@ const _: () = {
             b: Vec<u8>,
             c: [u8; 4],
             d: Option<Vec<u8>>,
-        ) -> impl ::core::future::Future<
-            Output = ::core::result::Result<Vec<u8>, __ipcz::CallError>,
-        > + ::core::marker::Send {
+        ) -> impl __ipcz::Calling<Vec<u8>> {
             async move {
                 ::core::result::Result::Ok(
                     <__Server as WordCounter>::bytes(self.server(), a, b, c, d).await,
                 )
             }
         }
-        fn log(
-            &self,
-            line: &str,
-        ) -> impl ::core::future::Future<
-            Output = ::core::result::Result<(), __ipcz::CallError>,
-        > + ::core::marker::Send {
+        fn log(&self, line: &str) -> impl __ipcz::Calling<()> {
             async move {
                 ::core::result::Result::Ok(
                     <__Server as WordCounter>::log(self.server(), line),
@@ -396,11 +343,7 @@ const _: () = {
         }
         #[allow(deprecated)]
         #[cfg(feature = "old")]
-        fn total(
-            &self,
-        ) -> impl ::core::future::Future<
-            Output = ::core::result::Result<u64, __ipcz::CallError>,
-        > + ::core::marker::Send {
+        fn total(&self) -> impl __ipcz::Calling<u64> {
             async move {
                 ::core::result::Result::Ok(
                     <__Server as WordCounter>::total(self.server()),
@@ -419,100 +362,75 @@ const _: () = {
             ::core::option::Option<__ipcz::Parcel>,
             __ipcz::CodecError,
         > {
-            match request.method() ^ __INTERFACE {
-                0xb1e5_e28e_4479_a274 => {
-                    let (answer, message, handles) = request.split();
-                    let mut from = __ipcz::Decoder::new(message.arguments(), handles);
-                    let file = from
-                        .take::<
-                            __ipcz::Plain,
-                            OsHandle,
-                        >("argument `file` of `WordCounter::count`")?;
-                    let watcher = from
-                        .take::<
-                            __ipcz::Plain,
-                            ProgressProxy,
-                        >("argument `watcher` of `WordCounter::count`")?;
-                    from.finish("arguments of `WordCounter::count`")?;
-                    let result = <__Server as WordCounter>::count(server, file, watcher)
-                        .await;
-                    ::core::result::Result::Ok(
+            ::core::result::Result::Ok(
+                match request.method() ^ __INTERFACE {
+                    0xb1e5_e28e_4479_a274 => {
+                        let (answer, message, handles) = request.split();
+                        let mut from = message.decoder("WordCounter::count", handles);
+                        let file = from.take::<__ipcz::Plain, OsHandle>("file")?;
+                        let watcher = from
+                            .take::<__ipcz::Plain, ProgressProxy>("watcher")?;
+                        from.finish("arguments of `WordCounter::count`")?;
+                        let result = <__Server as WordCounter>::count(
+                                server,
+                                file,
+                                watcher,
+                            )
+                            .await;
                         answer
                             .reply::<
                                 __ipcz::Fallible<__ipcz::Plain>,
                                 _,
-                            >("result of `WordCounter::count`", result),
-                    )
-                }
-                0x2f2e_c047_4f1c_4fe4 => {
-                    let (answer, message, handles) = request.split();
-                    let mut from = __ipcz::Decoder::new(message.arguments(), handles);
-                    let a = from
-                        .take::<
-                            __ipcz::Bytes,
-                            &[u8],
-                        >("argument `a` of `WordCounter::bytes`")?;
-                    let b = from
-                        .take::<
-                            __ipcz::Bytes,
-                            Vec<u8>,
-                        >("argument `b` of `WordCounter::bytes`")?;
-                    let c = from
-                        .take::<
-                            __ipcz::Array,
-                            [u8; 4],
-                        >("argument `c` of `WordCounter::bytes`")?;
-                    let d = from
-                        .take::<
-                            __ipcz::Optional<__ipcz::Bytes>,
-                            Option<Vec<u8>>,
-                        >("argument `d` of `WordCounter::bytes`")?;
-                    from.finish("arguments of `WordCounter::bytes`")?;
-                    let result = <__Server as WordCounter>::bytes(server, a, b, c, d)
-                        .await;
-                    ::core::result::Result::Ok(
+                            >("WordCounter::count", result)
+                    }
+                    0x2f2e_c047_4f1c_4fe4 => {
+                        let (answer, message, handles) = request.split();
+                        let mut from = message.decoder("WordCounter::bytes", handles);
+                        let a = from.take::<__ipcz::Bytes, &[u8]>("a")?;
+                        let b = from.take::<__ipcz::Bytes, Vec<u8>>("b")?;
+                        let c = from.take::<__ipcz::Array, [u8; 4]>("c")?;
+                        let d = from
+                            .take::<
+                                __ipcz::Optional<__ipcz::Bytes>,
+                                Option<Vec<u8>>,
+                            >("d")?;
+                        from.finish("arguments of `WordCounter::bytes`")?;
+                        let result = <__Server as WordCounter>::bytes(server, a, b, c, d)
+                            .await;
                         answer
                             .reply::<
                                 __ipcz::Always<__ipcz::Bytes>,
                                 _,
-                            >("result of `WordCounter::bytes`", result),
-                    )
-                }
-                0x1250_7319_1daf_5431 => {
-                    let (answer, message, handles) = request.split();
-                    let mut from = __ipcz::Decoder::new(message.arguments(), handles);
-                    let line = from
-                        .take::<
-                            __ipcz::Plain,
-                            &str,
-                        >("argument `line` of `WordCounter::log`")?;
-                    from.finish("arguments of `WordCounter::log`")?;
-                    let result = <__Server as WordCounter>::log(server, line);
-                    ::core::result::Result::Ok(
+                            >("WordCounter::bytes", result)
+                    }
+                    0x1250_7319_1daf_5431 => {
+                        let (answer, message, handles) = request.split();
+                        let mut from = message.decoder("WordCounter::log", handles);
+                        let line = from.take::<__ipcz::Plain, &str>("line")?;
+                        from.finish("arguments of `WordCounter::log`")?;
+                        let result = <__Server as WordCounter>::log(server, line);
                         answer
                             .reply::<
                                 __ipcz::Always<__ipcz::Plain>,
                                 _,
-                            >("result of `WordCounter::log`", result),
-                    )
-                }
-                #[cfg(feature = "old")]
-                #[allow(deprecated)]
-                0x0000_0000_0000_0007 => {
-                    let (answer, message, handles) = request.split();
-                    let from = __ipcz::Decoder::new(message.arguments(), handles);
-                    from.finish("arguments of `WordCounter::total`")?;
-                    let result = <__Server as WordCounter>::total(server);
-                    ::core::result::Result::Ok(
+                            >("WordCounter::log", result)
+                    }
+                    #[cfg(feature = "old")]
+                    #[allow(deprecated)]
+                    0x0000_0000_0000_0007 => {
+                        let (answer, message, handles) = request.split();
+                        let from = message.decoder("WordCounter::total", handles);
+                        from.finish("arguments of `WordCounter::total`")?;
+                        let result = <__Server as WordCounter>::total(server);
                         answer
                             .reply::<
                                 __ipcz::Always<__ipcz::Plain>,
                                 _,
-                            >("result of `WordCounter::total`", result),
-                    )
-                }
-                _ => ::core::result::Result::Ok(request.other::<Self>()),
-            }
+                            >("WordCounter::total", result)
+                    }
+                    _ => request.other::<Self>(),
+                },
+            )
         }
     }
 };

@@ -20,11 +20,11 @@ impl Emitter<'_> {
             " What can be called as a [`{name}`]: a [`{}`], or a server of this process. For code that does not mind.",
             self.proxy,
         );
-        let error = quote!(#ipcz::CallError);
+        let private = quote!(#ipcz::__private);
         let methods = self.interface.methods.iter().map(|method| {
             let docs = docs(&method.attrs, &format!(" Calls `{}`.", self.title(method)));
             let (deprecated, signature) =
-                (&method.attrs.deprecated, self.signature(method, &error));
+                (&method.attrs.deprecated, self.signature(method, &private));
             quote!(#docs #deprecated #signature;)
         });
         quote! {
@@ -41,11 +41,11 @@ impl Emitter<'_> {
     /// How proxies and local servers are called.
     pub(super) fn client_impls(&self) -> TokenStream {
         let (name, client, proxy) = (&self.interface.name, self.client(), &self.proxy);
-        let error = quote!(__ipcz::CallError);
+        let private = quote!(__ipcz);
         let methods = |body: &dyn Fn(&Method) -> TokenStream| -> TokenStream {
             let method = |method: &Method| {
                 let (signature, allow) =
-                    (self.signature(method, &error), allow_deprecated(&method.attrs));
+                    (self.signature(method, &private), allow_deprecated(&method.attrs));
                 let body = body(method);
                 quote!(#allow #signature { #body })
             };
@@ -74,29 +74,27 @@ impl Emitter<'_> {
         }
     }
 
-    fn signature(&self, method: &Method, error: &TokenStream) -> TokenStream {
+    fn signature(&self, method: &Method, private: &TokenStream) -> TokenStream {
         let (name, conditions) = (&method.name, conditions(&method.attrs));
         let args = method.args.iter().map(|Arg { name, ty }| {
             let ty = &ty.syntax;
             quote!(#name: #ty)
         });
         let result = match &method.returns {
-            Returns::Nothing => quote!((), #error),
+            Returns::Nothing => quote!(()),
             Returns::Value(ty) => {
                 let ty = &ty.syntax;
-                quote!(#ty, #error)
+                quote!(#ty)
             }
-            Returns::Fallible { ok, error: own, .. } => {
-                let (ok, own) = (&ok.syntax, &own.syntax);
-                quote!(#ok, #error<#own>)
+            Returns::Fallible { ok, error, .. } => {
+                let (ok, own) = (&ok.syntax, &error.syntax);
+                quote!(#ok, #own)
             }
         };
-        let send = self.future_bounds();
+        let calling = if self.interface.is_local { quote!(CallingLocal) } else { quote!(Calling) };
         quote! {
             #conditions
-            fn #name(&self #(, #args)*) -> impl ::core::future::Future<
-                Output = ::core::result::Result<#result>,
-            > #send
+            fn #name(&self #(, #args)*) -> impl #private::#calling<#result>
         }
     }
 

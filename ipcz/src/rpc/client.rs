@@ -33,6 +33,14 @@ pub struct Client {
     replies: Arc<Replies>,
 }
 
+impl Method {
+    /// A method, by what travels and by what errors say.
+    #[must_use]
+    pub const fn new(id: u64, name: &'static str) -> Self {
+        Self { id, name }
+    }
+}
+
 type Arguments = Result<(), CodecError>;
 
 impl Client {
@@ -98,7 +106,8 @@ impl Client {
         let deadline = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         let (head, len) = RequestHead { call, method: method.id, deadline }.to_bytes();
         let mut encoder = Encoder::new(&head[..len]);
-        arguments(&mut encoder).and_then(|()| encoder.finish()).map_err(Fault::Encode)
+        let parcel = arguments(&mut encoder).and_then(|()| encoder.finish());
+        parcel.map_err(|error| Fault::Encode(error.of(method.name)))
     }
 
     /// Says that the server is to come of a call of the client `upstream`.

@@ -1,9 +1,12 @@
 //! Servers of this process, called without a portal.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
 use futures_util::lock::{Mutex, MutexGuard};
+
+use super::error::CallError;
 
 /// A server of this process as something that is called: for a trait `Words`, it implements `WordsClient`, as
 /// `WordsProxy` does. Arguments and results are moved; nothing is encoded, and no portal is needed.
@@ -74,6 +77,17 @@ impl<S> fmt::Debug for Local<S> {
         f.debug_struct("Local").finish_non_exhaustive()
     }
 }
+
+/// What the methods of a client trait give: a future that can move between threads, which gives the result of a
+/// call. A [`Call`](super::Call) is one.
+pub trait Calling<T, E = Infallible>: Future<Output = Result<T, CallError<E>>> + Send {}
+
+impl<T, E, F: Future<Output = Result<T, CallError<E>>> + Send> Calling<T, E> for F {}
+
+/// As [`Calling`], of an interface whose servers stay on one thread.
+pub trait CallingLocal<T, E = Infallible>: Future<Output = Result<T, CallError<E>>> {}
+
+impl<T, E, F: Future<Output = Result<T, CallError<E>>>> CallingLocal<T, E> for F {}
 
 /// As [`Local`], of an interface with methods that take `&mut self`: calls take turns.
 pub struct LocalExclusive<S>(Arc<Mutex<S>>);

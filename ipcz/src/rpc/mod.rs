@@ -51,7 +51,7 @@ pub use codec::CodecError;
 pub use context::{Context, context};
 pub use endpoint::{Endpoint, Proxy, Receiver};
 pub use error::{CallError, ServeError};
-pub use local::{Local, LocalExclusive};
+pub use local::{Calling, CallingLocal, Local, LocalExclusive};
 pub(crate) use services::DirectoryProxy;
 pub use services::{NotOffered, Services};
 pub use set::ReceiverSet;
@@ -72,7 +72,7 @@ pub(crate) mod private {
     };
     pub use super::endpoint::{Endpoint, Incoming, Proxy, Receiver};
     pub use super::error::{CallError, ServeError};
-    pub use super::local::{Local, LocalExclusive};
+    pub use super::local::{Calling, CallingLocal, Local, LocalExclusive};
     pub use super::message::interface_id;
     pub use super::request::{Answer, Message, Request};
     pub use super::server::{

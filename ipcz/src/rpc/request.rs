@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::codec::{CodecError, EncodeAs, Encoder};
+use super::codec::{CodecError, Decoder, EncodeAs, Encoder};
 use super::endpoint::Endpoint;
 use super::message::{self, Failure, RequestHead};
 use crate::sync::lock;
@@ -86,10 +86,10 @@ pub struct Message {
 }
 
 impl Message {
-    /// The encoded arguments.
+    /// What reads the arguments of `method`.
     #[must_use]
-    pub fn arguments(&self) -> &[u8] {
-        self.bytes.get(self.arguments..).unwrap_or_default()
+    pub fn decoder(&self, method: &'static str, handles: Vec<Handle>) -> Decoder<'_> {
+        Decoder::of(method, self.bytes.get(self.arguments..).unwrap_or_default(), handles)
     }
 }
 
@@ -101,12 +101,12 @@ pub struct Answer {
 
 impl Answer {
     /// The reply with `result`, if the caller wants one.
-    pub fn reply<S: EncodeAs<T>, T>(self, place: &'static str, result: T) -> Option<Parcel> {
+    pub fn reply<S: EncodeAs<T>, T>(self, method: &'static str, result: T) -> Option<Parcel> {
         let call = self.call?;
         let mut encoder = Encoder::new(&message::reply(call));
-        let reply = encoder.put::<S, T>(place, result).and_then(|()| encoder.finish());
+        let reply = encoder.put::<S, T>("result", result).and_then(|()| encoder.finish());
         Some(reply.unwrap_or_else(|error: CodecError| {
-            let text = format!("the server could not encode its result: {error}");
+            let text = format!("the server could not encode its result: {method}: {error}");
             Parcel::new(message::failure(call, Failure::BadResult, &text))
         }))
     }

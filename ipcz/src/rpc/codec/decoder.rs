@@ -17,6 +17,8 @@ pub struct Decoder<'de> {
     items: usize,
     /// What is read next is the inside of a message, which says how many fields it has.
     counts: bool,
+    /// Whose arguments these are.
+    method: Option<&'static str>,
     /// The message that is being read has more than was asked for.
     has_more: bool,
 }
@@ -31,16 +33,25 @@ impl<'de> Decoder<'de> {
             depth: 0,
             items: bytes.len().saturating_add(limits::MAX_EMPTY_ITEMS),
             counts: false,
+            method: None,
             has_more: false,
         }
     }
 
-    /// Reads a value in the shape `S`. An error is said of `place`.
+    /// Reads the arguments of `method`.
+    pub(crate) fn of(method: &'static str, bytes: &'de [u8], handles: Vec<Handle>) -> Self {
+        Self { method: Some(method), ..Self::new(bytes, handles) }
+    }
+
+    /// Reads a value in the shape `S`. An error is said of `place`, an argument if this reads those.
     ///
     /// # Errors
     /// What is there is no such value.
     pub fn take<S: DecodeAs<'de, T>, T>(&mut self, place: &'static str) -> Result<T> {
-        S::decode(self).map_err(|error| error.at(place))
+        S::decode(self).map_err(|error| match self.method {
+            Some(method) => error.at(place).of(method),
+            None => error.at(place),
+        })
     }
 
     /// Ends the message. An error is said of `place`.
