@@ -16,13 +16,15 @@ use proc_macro::TokenStream;
 ///
 /// * the trait, in which `async fn` methods give futures that are `Send`, and are implemented by
 ///   `async fn` all the same;
-/// * `WordsProxy`, which has methods of the same names; it does not implement the trait. A method with a reply gives a `Call`, which can be
+/// * `WordsProxy`, which has methods of the same names. A method with a reply gives a `Call`, which can be
 ///   awaited on any executor or waited for; a `#[oneway]` method gives a `Sent`.
 ///   `WordsProxy::pair(&node)` makes a proxy and the receiver that its calls reach;
 /// * `WordsReceiver`, which has a server take the calls: `serve(server).await` or
-///   `serve_blocking(server)`.
+///   `serve_blocking(server)`;
+/// * `WordsClient`, a trait with a method of the same name for each, which the proxy implements, and `ipcz::Local`
+///   (or `ipcz::LocalExclusive`) around a server of this process: for code that works with either.
 ///
-/// Both ends are values, as are portals and OS handles: they may be arguments and results of any
+/// Both ends are values, as are portals, streams, shared memory and OS handles: they may be arguments and results of any
 /// interface, by themselves or inside of other types.
 ///
 /// # Options
@@ -43,7 +45,9 @@ use proc_macro::TokenStream;
 /// of these inside of an `Option` or `Result`) are moved as one copy.
 ///
 /// `#[oneway]` says that nothing comes back. `#[id(7)]` gives a method an id, in place of its name's
-/// hash: it can then be renamed. Documentation, `#[cfg]`, `#[deprecated]` and the levels of lints
+/// hash: it can then be renamed. `#[since(2)]` says with which version of the interface a method came: newer ones
+/// stand below older ones, and the newest gives the interface its version. A method may have a body, which is what
+/// servers do that do not say otherwise. Documentation, `#[cfg]`, `#[deprecated]` and the levels of lints
 /// hold for the proxy's methods as well.
 ///
 /// A method that panics fails its call with `CallError::Panicked`; the panic hook says why, and the
