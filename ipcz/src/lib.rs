@@ -147,7 +147,7 @@ pub use partial::{ParcelSize, Partial, RecvWithinError};
 pub use portal::Portal;
 pub use recv::Recv;
 pub use rpc::{
-    Associated, Call, CallError, Calling, CallingLocal, CodecError, Context, Endpoint, Local,
+    Associated, Call, CallError, Calling, CallingLocal, CodecError, Context, Endpoint, Load, Local,
     LocalExclusive, NotOffered, Piped, Proxy, Receiver, ReceiverSet, Sent, ServeError, Services,
     Stopper, Stream, StreamError, StreamSender, context,
 };

@@ -276,6 +276,13 @@ fn one_way_messages_wait_for_a_server_that_is_behind() {
     }
     assert_eq!(sent, 1024);
     assert_eq!(desk.note(vec![7]).now(), Err(CallError::WouldBlock));
+    let behind = desk.echo(vec![1, 2, 3]);
+    let load = desk.load();
+    assert_eq!((load.calls, load.sent, load.waiting), (1, 1024, 1));
+    // Heads, lengths and bytes.
+    assert_eq!((load.sent_bytes, load.waiting_bytes), (1024 * 18, 20));
+    drop(behind);
+    assert_eq!((desk.load().calls, desk.load().waiting), (0, 0));
     let late = desk.note(vec![7]).wait_timeout(Duration::from_millis(10));
     assert_eq!(late, Err(CallError::TimedOut));
     let mut waits = desk.note(vec![7]);

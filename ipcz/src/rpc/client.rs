@@ -25,6 +25,22 @@ pub struct Method {
     pub name: &'static str,
 }
 
+/// What is under way on a proxy: see [`Proxy::load`](super::Proxy::load).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Load {
+    /// Calls that have no reply yet, those included that were given up and have yet to be answered.
+    pub calls: usize,
+    /// Messages that the server has to answer or to give credit for: calls and one-way messages.
+    pub sent: u32,
+    /// What those weigh, in bytes.
+    pub sent_bytes: u64,
+    /// Calls and one-way messages that wait here, because the server is behind.
+    pub waiting: usize,
+    /// The bytes of those.
+    pub waiting_bytes: u64,
+}
+
 /// What a proxy is made of: a portal, and the calls that wait for their replies on it.
 ///
 /// A client that nobody calls costs its portal and one small allocation. The connection closes when
@@ -113,6 +129,10 @@ impl Client {
     /// Says that the server is to come of a call of the client `upstream`.
     pub(super) fn set_upstream(&self, upstream: &Arc<Replies>) {
         self.replies.set_upstream(upstream);
+    }
+
+    pub(super) fn load(&self) -> Load {
+        self.replies.load()
     }
 
     /// Waits until no call can be made any more, and gives the reason.

@@ -28,12 +28,16 @@ pub(super) struct CallState {
     progress: Mutex<Progress>,
 }
 
+/// How far a call is.
 #[derive(Default)]
-struct Progress {
-    deadline: Option<Instant>,
-    end: Option<End>,
-    rejected: Option<String>,
-    drivers: Vec<Driver>,
+pub(super) struct Progress {
+    pub(super) deadline: Option<Instant>,
+    /// Why it is to be given up.
+    pub(super) end: Option<End>,
+    /// Its method rejected it, and said this.
+    pub(super) rejected: Option<String>,
+    /// What is to send the items of the streams in its result.
+    pub(super) drivers: Vec<Driver>,
 }
 
 /// Why a call is to be given up.
@@ -65,14 +69,11 @@ impl CallState {
         lock(&self.progress).end
     }
 
-    /// Whether its method rejected it, and what it said.
-    pub(super) fn take_rejection(&self) -> Option<String> {
-        lock(&self.progress).rejected.take()
-    }
-
-    /// What is to send the items of the streams in its result.
-    pub(super) fn take_drivers(&self) -> Vec<Driver> {
-        std::mem::take(&mut lock(&self.progress).drivers)
+    /// What is to be known of it once its method has ended, taken under one lock.
+    pub(super) fn take_progress(&self) -> Progress {
+        let mut progress = lock(&self.progress);
+        let (rejected, drivers) = (progress.rejected.take(), std::mem::take(&mut progress.drivers));
+        Progress { deadline: progress.deadline, end: progress.end, rejected, drivers }
     }
 
     /// Ends the connection that the call came over.

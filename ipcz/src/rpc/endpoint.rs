@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::associated::Associated;
 use super::call::Call;
-use super::client::{Client, Method};
+use super::client::{Client, Load, Method};
 use super::codec::{Always, Plain};
 use super::context::Served;
 use super::message::version_method;
@@ -109,6 +109,11 @@ pub trait Proxy: Endpoint + Serialize + DeserializeOwned {
     fn version(&self) -> Call<u32> {
         let method = Method { id: version_method(Self::INTERFACE), name: "version" };
         self.client().call::<Always<Plain>, u32, Infallible>(method, |_| Ok(()))
+    }
+
+    /// What is under way on this proxy at this moment.
+    fn load(&self) -> Load {
+        self.client().load()
     }
 
     /// Waits until no call can be made any more, on any executor, and gives the reason. Any number of tasks may

@@ -277,8 +277,9 @@ impl<'a> Inbox<'a> {
     /// Answers a request, and gives back what it took.
     pub(super) fn finish(&mut self, begun: Begun, done: Done) -> Result<(), ServeError> {
         let Begun { number, call, weight } = begun;
-        self.drivers.extend(call.take_drivers());
-        if let Some(why) = call.take_rejection() {
+        let progress = call.take_progress();
+        self.drivers.extend(progress.drivers);
+        if let Some(why) = progress.rejected {
             let _ = self.portal.put(message::farewell(Farewell::Rejected, &why));
             call.blame(&why);
             return Err(ServeError::Rejected(why));
@@ -293,7 +294,7 @@ impl<'a> Inbox<'a> {
             }
             // The panic hook has said why; the client is not told what may be none of its business.
             Done::Panicked => (failure(Failure::Panicked, ""), None),
-            Done::GivenUp if call.end() == Some(End::TimedOut) => {
+            Done::GivenUp if progress.end == Some(End::TimedOut) => {
                 (failure(Failure::TimedOut, ""), None)
             }
             Done::GivenUp => (failure(Failure::Cancelled, ""), None),
@@ -302,7 +303,7 @@ impl<'a> Inbox<'a> {
             Some(number) => {
                 self.account.answered(weight);
                 let active = self.active.remove(&number);
-                if let Some(deadline) = call.deadline() {
+                if let Some(deadline) = progress.deadline {
                     self.deadlines.remove(&(deadline, number));
                 }
                 answer(self.portal, reply, active.and_then(|active| active.pipe));

@@ -47,6 +47,7 @@ mod timer;
 
 pub use associated::Associated;
 pub use call::{Call, Piped, Sent};
+pub use client::Load;
 pub use codec::CodecError;
 pub use context::{Context, context};
 pub use endpoint::{Endpoint, Proxy, Receiver};

@@ -16,6 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use super::client::Load;
 use super::codec::CodecError;
 use super::error::Fault;
 use super::flow::Amount;
@@ -168,6 +169,17 @@ impl Replies {
     /// How many calls have no reply yet.
     pub(super) fn waiting(&self) -> usize {
         self.lock().unanswered()
+    }
+
+    pub(super) fn load(&self) -> Load {
+        let state = self.lock();
+        Load {
+            calls: state.unanswered(),
+            sent: state.window.messages,
+            sent_bytes: state.window.bytes,
+            waiting: state.queue.len(),
+            waiting_bytes: state.queued_bytes,
+        }
     }
 
     /// Moves the portal out, with the count of what is on its way.
