@@ -53,6 +53,7 @@
 
 #![deny(unsafe_code)]
 
+mod blocking;
 mod child;
 mod connection;
 pub mod driver;
@@ -151,6 +152,7 @@ pub use rpc::{
     LocalExclusive, NotOffered, Piped, Proxy, Receiver, ReceiverSet, Sent, ServeError, Services,
     Stopper, Stream, StreamError, StreamSender, context,
 };
+pub use shell::ParcelReader;
 pub use transaction::{GetTransaction, PutTransaction};
 pub use trap::{Conditions, Satisfied, Status, TrapEvent, TrapFlags};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::shell::Origin;
+use crate::shell::{Data, Origin, ParcelReader};
 use crate::{Object, OsHandle, Portal, RejectError, SharedMemory};
 
 mod apart;
@@ -27,7 +27,7 @@ pub(crate) use apart::Apart;
 /// ```
 #[derive(Debug, Default)]
 pub struct Parcel {
-    data: Vec<u8>,
+    data: Data,
     handles: Vec<Handle>,
     /// The connection that it came over, until it is put.
     origin: Option<Arc<Origin>>,
@@ -55,19 +55,54 @@ impl Parcel {
     #[must_use]
     #[inline]
     pub fn new(data: impl Into<Vec<u8>>) -> Self {
-        Self { data: data.into(), handles: Vec::new(), origin: None }
+        Self { data: Data::Own(data.into()), handles: Vec::new(), origin: None }
     }
 
     /// A parcel of these bytes and handles.
     #[must_use]
     pub fn with_handles(data: impl Into<Vec<u8>>, handles: Vec<Handle>) -> Self {
-        Self { data: data.into(), handles, origin: None }
+        Self { data: Data::Own(data.into()), handles, origin: None }
     }
 
-    /// The bytes.
+    /// The bytes. Large ones that came from another node are in shared memory until they are asked for
+    /// here, the first time, which copies them: into memory that only this process has, so they stay
+    /// what they are. To do without the copy, see [`Parcel::reader`].
     #[must_use]
     #[inline]
     pub fn bytes(&self) -> &[u8] {
+        self.data.as_slice()
+    }
+
+    /// How many bytes there are.
+    #[must_use]
+    #[inline]
+    pub fn num_bytes(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Reads the bytes where they are: for large ones that came from another node, that is where the sender
+    /// wrote them. Each is copied once, to where the reader is told to put it.
+    ///
+    /// Until [`Parcel::bytes`] was called, the sender, if it lies, can still change what it sent. So
+    /// what is to be checked and then used is to be read once.
+    ///
+    /// ```
+    /// # let (near, far) = ipcz::Node::broker()?.open_portals();
+    /// use std::io::Read;
+    /// near.put(vec![1; 1 << 20])?;
+    /// let parcel = far.recv_blocking()?;
+    /// let (mut reader, mut piece, mut sum) = (parcel.reader(), [0; 4096], 0);
+    /// while let count @ 1.. = reader.read(&mut piece)? {
+    ///     sum += piece[..count].iter().map(|&byte| usize::from(byte)).sum::<usize>();
+    /// }
+    /// assert_eq!(sum, parcel.num_bytes());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reader(&self) -> ParcelReader<'_> {
+        ParcelReader::new(&self.data)
+    }
+
+    pub(crate) fn data(&self) -> &Data {
         &self.data
     }
 
@@ -79,7 +114,7 @@ impl Parcel {
 
     /// The bytes, to be changed.
     pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.data
+        self.data.as_vec_mut()
     }
 
     /// The handles, to be changed.
@@ -211,14 +246,14 @@ impl Parcel {
     ) -> (Vec<Handle>, Option<Self>) {
         let rest = self.handles.split_off(max_handles.min(self.handles.len()));
         let taken = std::mem::replace(&mut self.handles, rest);
-        self.data.drain(..num_bytes);
+        self.data.as_vec_mut().drain(..num_bytes);
         let left = !(self.data.is_empty() && self.handles.is_empty());
         (taken, left.then_some(self))
     }
 
     /// A parcel without handles, from wherever it came.
     #[inline]
-    pub(crate) fn plain(data: Vec<u8>, origin: Option<Arc<Origin>>) -> Self {
+    pub(crate) fn plain(data: Data, origin: Option<Arc<Origin>>) -> Self {
         Self { data, handles: Vec::new(), origin }
     }
 
@@ -229,7 +264,7 @@ impl Parcel {
 
     /// What [`Parcel::plain`] made.
     #[inline]
-    pub(crate) fn into_plain(self) -> (Vec<u8>, Option<Arc<Origin>>) {
+    pub(crate) fn into_plain(self) -> (Data, Option<Arc<Origin>>) {
         (self.data, self.origin)
     }
 
@@ -237,14 +272,14 @@ impl Parcel {
     #[must_use]
     #[inline]
     pub fn into_bytes(self) -> Vec<u8> {
-        self.data
+        self.data.into_vec()
     }
 
     /// The bytes and the handles.
     #[must_use]
     #[inline]
     pub fn into_parts(self) -> (Vec<u8>, Vec<Handle>) {
-        (self.data, self.handles)
+        (self.data.into_vec(), self.handles)
     }
 }
 

@@ -117,10 +117,9 @@ impl Portal {
         max_handles: usize,
     ) -> Result<Partial, TryRecvError> {
         let parcel = self.try_recv()?;
-        let bytes = parcel.bytes();
-        let size = ParcelSize { num_bytes: bytes.len(), num_handles: parcel.handles().len() };
-        let num_bytes = bytes.len().min(buffer.len());
-        buffer[..num_bytes].copy_from_slice(&bytes[..num_bytes]);
+        let size =
+            ParcelSize { num_bytes: parcel.num_bytes(), num_handles: parcel.handles().len() };
+        let num_bytes = parcel.data().read_at(0, buffer);
         let (handles, rest) = parcel.split(num_bytes, max_handles);
         Ok(Partial { size, num_bytes, handles, rest })
     }

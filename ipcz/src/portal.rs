@@ -1,21 +1,18 @@
 //! Portals: one end each of a route.
 //!
 //! Costs: see the table in `shell`. A put looks at each handle of its parcel before it takes the
-//! node's lock, once, and hands the engine the bytes as they are; a get is the same backwards. A
-//! blocking receive takes that lock once for each look at the portal, and sleeps in one system call
-//! between two; its thread's waker is made once.
+//! node's lock, once, and hands the engine the bytes as they are; a get is the same backwards.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use ipcz_core::{GetRefused, PortalId, PutRefused, TrapRefused};
 
 use crate::error::{Disconnect, PutError, PutErrorKind, TryRecvError};
 use crate::parcel::Apart;
 use crate::recv::{Recv, wait_conditions};
-use crate::shell::{Contents, Guard, Notice, Shared, Watcher};
+use crate::shell::{Contents, Data, Guard, LEAST_STAGED, Notice, Shared, Watcher};
 use crate::transaction::{GetTransaction, PutTransaction};
 use crate::trap::{Conditions, GONE, Satisfied, Status, TrapEvent};
 use crate::{Node, Parcel, Route, wire};
@@ -129,10 +126,11 @@ impl Portal {
     }
 
     fn put_plain(&self, parcel: Parcel) -> Result<(), PutError> {
-        if parcel.bytes().len() > wire::MAX_PAYLOAD {
+        if parcel.num_bytes() > wire::MAX_PAYLOAD {
             return Err(PutError::new(PutErrorKind::TooLarge, parcel));
         }
-        let (data, origin) = parcel.into_plain();
+        let (mut data, origin) = parcel.into_plain();
+        self.stage(&mut data);
         let parcel = ipcz_core::Parcel::new(Contents::plain(data), Vec::new());
         #[allow(clippy::result_large_err, reason = "the parcel comes back as it was, in place")]
         let put = self.shared().step(|state| state.engine.put(self.id(), parcel));
@@ -148,7 +146,8 @@ impl Portal {
         if let Err(kind) = self.check(&apart) {
             return Err(PutError::new(kind, apart.put_together()));
         }
-        let Apart { contents, portals, origin } = apart;
+        let Apart { mut contents, portals, origin } = apart;
+        self.stage(&mut contents.data);
         let ids = portals.iter().map(Self::id).collect();
         let parcel = ipcz_core::Parcel::new(contents, ids);
         #[allow(clippy::result_large_err, reason = "the parcel comes back as it was, in place")]
@@ -165,8 +164,18 @@ impl Portal {
         }
     }
 
+    /// Copies many bytes to where they travel, under no lock.
+    fn stage(&self, data: &mut Data) {
+        if data.len() >= LEAST_STAGED
+            && let Some(link) = self.shared().look(|state| state.link_towards(self.id()))
+        {
+            link.stage(data);
+        }
+    }
+
     #[cold]
-    fn put_error(&self, refused: PutRefused, apart: Apart) -> PutError {
+    fn put_error(&self, refused: PutRefused, mut apart: Apart) -> PutError {
+        apart.contents.data.unstage();
         let kind = self.put_error_kind(refused, &apart);
         PutError::new(kind, apart.put_together())
     }
@@ -222,64 +231,6 @@ impl Portal {
     /// Why no parcel will come.
     pub fn recv(&self) -> Recv<'_> {
         Recv::new(self)
-    }
-
-    /// Waits for the next parcel, with this thread, for as long as it takes. Several threads and
-    /// tasks may wait at once; each parcel goes to one.
-    ///
-    /// While it waits, the thread may do the node's reading: what arrives for others goes to them
-    /// from here, and their wakers are used here. Callbacks of traps are not run here.
-    ///
-    /// Must not be called in a trap's callback or in a waker: on the node's background thread, which
-    /// would deliver the parcel, it never ends.
-    ///
-    /// # Errors
-    /// Why no parcel will come.
-    pub fn recv_blocking(&self) -> Result<Parcel, Disconnect> {
-        match self.recv_until(None) {
-            Ok(parcel) => Ok(parcel),
-            Err(TryRecvError::Disconnected(why)) => Err(why),
-            Err(TryRecvError::Empty) => unreachable!("there is no deadline to pass"),
-        }
-    }
-
-    /// Waits as [`Portal::recv_blocking`] does, for at most `timeout`. A parcel that is there when the
-    /// time has passed is taken.
-    ///
-    /// # Errors
-    /// [`TryRecvError::Empty`] once `timeout` has passed, [`TryRecvError::Disconnected`] if no
-    /// parcel will come.
-    pub fn recv_timeout(&self, timeout: Duration) -> Result<Parcel, TryRecvError> {
-        // A timeout beyond the clock's range is none.
-        self.recv_until(Instant::now().checked_add(timeout))
-    }
-
-    fn recv_until(&self, deadline: Option<Instant>) -> Result<Parcel, TryRecvError> {
-        let mut armed = None;
-        let taken = self.shared().wait(deadline, |waker| {
-            let taken = self.shared().step(|state| {
-                let taken = state.engine.get(self.id());
-                match (&taken, waker) {
-                    (Err(GetRefused::Empty), None) => {}
-                    (Err(GetRefused::Empty), Some(waker)) => {
-                        if !armed.is_some_and(|trap| state.notices.contains(trap)) {
-                            let notice = Notice::Thread(waker.clone());
-                            armed = state.set_trap(self.id(), wait_conditions(), notice).ok();
-                        }
-                    }
-                    _ => drop(armed.take().and_then(|trap| state.disarm(self.id(), trap))),
-                }
-                taken
-            });
-            Some(taken).filter(|taken| !matches!(taken, Err(GetRefused::Empty)))
-        });
-        if let Some(trap) = armed.take() {
-            self.shared().step(|state| state.disarm(self.id(), trap));
-        }
-        match taken.unwrap_or(Err(GetRefused::Empty)) {
-            Ok(parcel) => Ok(self.receive(parcel)),
-            Err(refused) => Err(self.try_recv_error(refused)),
-        }
     }
 
     /// Looks at the next parcel where it is: its bytes can be read without taking it. Nobody else

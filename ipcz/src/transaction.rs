@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 
 use crate::error::{PutError, PutErrorKind, TryRecvError};
+use crate::shell::{Data, ParcelReader};
 use crate::{Handle, Parcel, Portal, wire};
 
 /// A parcel that is being written: see [`Portal::begin_put`].
@@ -83,12 +84,17 @@ impl fmt::Debug for PutTransaction<'_> {
 #[must_use = "it holds a parcel that nobody can take meanwhile"]
 pub struct GetTransaction<'a> {
     portal: &'a mut Portal,
-    data: Vec<u8>,
+    data: Data,
 }
 
 impl<'a> GetTransaction<'a> {
-    pub(crate) fn new(portal: &'a mut Portal, data: Vec<u8>) -> Self {
+    pub(crate) fn new(portal: &'a mut Portal, data: Data) -> Self {
         Self { portal, data }
+    }
+
+    /// Reads the bytes where they are, as [`Parcel::reader`] does.
+    pub fn reader(&self) -> ParcelReader<'_> {
+        ParcelReader::new(&self.data)
     }
 
     /// Takes the parcel, with its handles.
@@ -123,7 +129,7 @@ impl Deref for GetTransaction<'_> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.data
+        self.data.as_slice()
     }
 }
 

@@ -57,7 +57,7 @@ impl Worker for Busy {
     async fn hold(&self) {
         self.held.fetch_add(1, Ordering::SeqCst);
         let _held = Held(Arc::clone(&self.held));
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn held(&self) -> u32 {

@@ -207,6 +207,15 @@ impl<P: Payload> Engine<P> {
         self.open_terminal(portal)?.broken()
     }
 
+    /// The peer that what is put into a portal is sent to, unless that stays on this node. It may be another
+    /// one at the put.
+    #[must_use]
+    pub fn next_hop(&self, portal: PortalId) -> Option<PeerId> {
+        let end = self.open_terminal(portal)?.side(Side::Outer).primary?;
+        let peer = self.ends.get(end.0)?.peer;
+        (peer != PeerId::LOOPBACK).then_some(peer)
+    }
+
     /// Sends a parcel on a link. The portals in it move, unless the link stays on this node.
     pub(crate) fn transmit_parcel(&mut self, end: EndId, sequence: u64, mut parcel: Parcel<P>) {
         parcel.hops = parcel.hops.saturating_add(1);

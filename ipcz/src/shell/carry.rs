@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ipcz_core::{
-    AllocationId, Cause, CauseKind, Effect, Message, Pairing, Parcel, PeerId, Ticket, TrapEvent,
+    AllocationId, Cause, CauseKind, Effect, Message, Pairing, Parcel, PeerId, PortalId, Ticket,
+    TrapEvent,
 };
+use smallvec::SmallVec;
 
 use super::allocation::{Outcome, Waiting};
 use super::callbacks::Callbacks;
-use super::link::{Addressed, Link, Outgoing};
+use super::link::{Link, Spent};
 use super::notices::Notice;
 use super::payload::Contents;
 use super::pump::{LINGER, LinkHandler, guarded};
@@ -20,16 +22,42 @@ use crate::shm::Region;
 use crate::sync::lock;
 use crate::wire;
 
-/// Work that needs the node's lock released. Most steps have none or one piece of it, and an empty
-/// list costs no allocation.
+/// Work that needs the node's lock released. Most steps have none or one piece of it, and that costs no
+/// allocation.
 #[derive(Default)]
 pub(crate) struct Work {
+    flush: SmallVec<[Arc<Link>; 1]>,
+    notices: SmallVec<[(Notice, TrapEvent); 1]>,
+    /// What is left of messages, to be dropped.
+    spent: SmallVec<[Spent; 1]>,
+    /// The pump has callbacks to run.
+    callbacks: bool,
+    /// What few steps have.
+    rest: Option<Box<Rest>>,
+}
+
+/// What a step leaves to do that has sent one message, and has nothing else to do.
+pub(super) struct Sent {
+    link: Option<Arc<Link>>,
+    spent: Option<Spent>,
+}
+
+impl Sent {
+    /// To be called under no lock.
+    #[inline]
+    pub(super) fn finish(self) {
+        self.link.iter().for_each(|link| link.flush());
+        drop(self.spent);
+    }
+}
+
+/// What few steps leave to do.
+#[derive(Default)]
+struct Rest {
     activate: Vec<Arc<Link>>,
-    flush: Vec<Arc<Link>>,
     /// Links to peers that shared memory can be offered to.
     offer: Vec<Arc<Link>>,
     close: Vec<(Arc<Link>, Cause)>,
-    notices: Vec<(Notice, TrapEvent)>,
     pairings: Vec<Pairing>,
     /// Parcels that hold what has to become a parcel.
     serialize: VecDeque<(Ticket, Parcel<Contents>)>,
@@ -41,12 +69,18 @@ pub(crate) struct Work {
     allocate: Vec<(AllocationId, u64)>,
     /// Who waits for memory, and what became of it.
     allocated: Vec<(Arc<Waiting>, Outcome)>,
-    /// Messages to peers that are gone. They may own what is not to be closed under a lock.
-    undeliverable: Vec<Addressed>,
     /// Connections of which more is known.
     changed: Vec<Arc<ConnectionState>>,
-    /// The pump has callbacks to run.
-    callbacks: bool,
+}
+
+impl Work {
+    fn rest(&mut self) -> &mut Rest {
+        self.rest.get_or_insert_default()
+    }
+
+    fn take_serialize(&mut self) -> VecDeque<(Ticket, Parcel<Contents>)> {
+        self.rest.as_mut().map(|rest| std::mem::take(&mut rest.serialize)).unwrap_or_default()
+    }
 }
 
 /// A side of a link.
@@ -62,46 +96,63 @@ impl State {
     pub(super) fn collect(&mut self, work: &mut Work, callbacks: Option<&Callbacks>) {
         while let Some(effect) = self.engine.poll_effect() {
             match effect {
-                Effect::Send { peer, message } => {
-                    let carried = self.carried_by(&message);
-                    self.send(peer, (message, carried), work);
-                }
+                Effect::Send { peer, message } => self.send(peer, message, work),
                 Effect::Fire { trap, event } => match (self.notices.remove(trap), callbacks) {
                     (Some(Notice::Call(call)), Some(due)) => {
                         work.callbacks |= due.push(call, event);
                     }
                     (notice, _) => work.notices.extend(notice.map(|notice| (notice, event))),
                 },
-                Effect::Serialize { ticket, parcel } => work.serialize.push_back((ticket, parcel)),
-                Effect::Discard(contents) => work.discarded.push(contents),
-                Effect::CreateTransports(pairing) => work.pairings.push(pairing),
+                Effect::Serialize { ticket, parcel } => {
+                    work.rest().serialize.push_back((ticket, parcel))
+                }
+                Effect::Discard(contents) => work.rest().discarded.push(contents),
+                Effect::CreateTransports(pairing) => work.rest().pairings.push(pairing),
                 Effect::Activate { peer, transport } => {
                     let Some(transport) = self.transports.remove(&transport) else { continue };
-                    work.activate.push(self.add_link(peer, transport));
+                    work.rest().activate.push(self.add_link(peer, transport));
                 }
-                Effect::DropTransport(id) => work.unwanted.extend(self.transports.remove(&id)),
-                Effect::Allocate { request, size } => work.allocate.push((request, size)),
+                Effect::DropTransport(id) => {
+                    work.rest().unwanted.extend(self.transports.remove(&id))
+                }
+                Effect::Allocate { request, size } => work.rest().allocate.push((request, size)),
                 Effect::Allocated { request, memory } => {
-                    work.allocated.extend(self.finish_allocation(request, memory));
+                    work.rest().allocated.extend(self.finish_allocation(request, memory));
                 }
-                Effect::DropMemory(id) => work.unwanted_memory.extend(self.memory.remove(&id)),
+                Effect::DropMemory(id) => {
+                    work.rest().unwanted_memory.extend(self.memory.remove(&id))
+                }
                 Effect::Connected(peer) => {
-                    work.offer.extend(self.link_to_offer(peer));
+                    work.rest().offer.extend(self.link_to_offer(peer));
                     let Some(state) = self.connections.get(&peer) else { continue };
                     lock(&state.progress).name = self.engine.peer_name(peer);
-                    work.changed.push(Arc::clone(state));
+                    work.rest().changed.push(Arc::clone(state));
                 }
                 Effect::Disconnect { peer, cause } => self.disconnected(peer, cause, work),
             }
         }
     }
 
-    fn send(&mut self, peer: PeerId, message: Addressed, work: &mut Work) {
+    /// Sends what is all that a step left to do.
+    #[inline]
+    pub(super) fn send_only(&mut self, peer: PeerId, message: Message<Contents>) -> Sent {
+        let carried = self.carried_by(&message);
+        let link = self.links.get(&peer).cloned();
+        let spent = match &link {
+            Some(link) => link.push(message, carried),
+            None => Some(Spent::message(message, carried)),
+        };
+        Sent { link, spent }
+    }
+
+    fn send(&mut self, peer: PeerId, message: Message<Contents>, work: &mut Work) {
+        let carried = self.carried_by(&message);
         let Some(link) = self.links.get(&peer) else {
-            work.undeliverable.push(message);
+            // It may own what is not to be closed under a lock.
+            work.spent.push(Spent::message(message, carried));
             return;
         };
-        link.push(Outgoing::Message(message));
+        work.spent.extend(link.push(message, carried));
         if !work.flush.iter().any(|known| Arc::ptr_eq(known, link)) {
             work.flush.push(Arc::clone(link));
         }
@@ -110,11 +161,11 @@ impl State {
     fn disconnected(&mut self, peer: PeerId, cause: Cause, work: &mut Work) {
         if let Some(link) = self.links.remove(&peer) {
             link.close_after_flush();
-            work.close.push((link, cause));
+            work.rest().close.push((link, cause));
         }
         if let Some(state) = self.connections.remove(&peer) {
             lock(&state.progress).ended = Some(cause);
-            work.changed.push(state);
+            work.rest().changed.push(state);
         }
     }
 
@@ -147,6 +198,11 @@ impl State {
         }
     }
 
+    /// The link that what is put into a portal leaves by, as far as can be known now.
+    pub(crate) fn link_towards(&self, portal: PortalId) -> Option<Arc<Link>> {
+        self.links.get(&self.engine.next_hop(portal)?).cloned()
+    }
+
     /// Makes the way out to a peer. Its transport is to be activated after the step.
     pub(crate) fn add_link(&mut self, peer: PeerId, transport: Box<dyn Transport>) -> Arc<Link> {
         let link = Arc::new(Link::new(peer, transport));
@@ -167,54 +223,62 @@ impl State {
 impl Shared {
     /// Does what a step left to do. Called under no lock.
     pub(super) fn perform(self: &Arc<Self>, mut work: Work) {
-        let mut serialize = std::mem::take(&mut work.serialize);
-        self.perform_rest(work);
+        let mut serialize = work.take_serialize();
+        self.perform_now(work);
         // Portals that leave with one parcel may bring unread ones that are to follow, without end.
         while let Some((ticket, parcel)) = serialize.pop_front() {
             let answer = self.serialize(parcel);
             let (_, work) = self.begin_step(|state| state.engine.handle_serialized(ticket, answer));
             if let Some(mut work) = work {
-                serialize.append(&mut work.serialize);
-                self.perform_rest(work);
+                serialize.append(&mut work.take_serialize());
+                self.perform_now(work);
             }
         }
     }
 
-    fn perform_rest(self: &Arc<Self>, work: Work) {
-        for link in work.activate {
+    /// In this order: what is said to peers, then what it means here, then who is told.
+    fn perform_now(self: &Arc<Self>, work: Work) {
+        let mut rest = work.rest;
+        for link in rest.iter_mut().flat_map(|rest| std::mem::take(&mut rest.activate)) {
             self.activate(&link);
         }
         for link in work.flush {
             link.flush();
         }
-        for link in work.offer {
-            link.offer(self);
-        }
-        for (link, cause) in work.close {
-            self.close_link(link, cause);
-        }
-        drop((work.unwanted, work.unwanted_memory, work.undeliverable));
-        for pairing in work.pairings {
-            self.pair(pairing);
-        }
-        for (request, size) in work.allocate {
-            self.make_memory(request, size);
-        }
-        for (waiting, outcome) in work.allocated {
-            waiting.finish(outcome);
-        }
-        for state in work.changed {
-            state.announce();
-        }
+        let discarded = rest.map(|rest| self.perform_rest(*rest)).unwrap_or_default();
         for (notice, event) in work.notices {
             guarded(|| give(notice, event));
         }
         if work.callbacks {
             self.wake_pump();
         }
-        for contents in work.discarded {
+        for contents in discarded {
             guarded(|| drop(contents));
         }
+    }
+
+    /// Gives what is to be dropped last.
+    fn perform_rest(self: &Arc<Self>, rest: Rest) -> Vec<Contents> {
+        for link in rest.offer {
+            link.offer(self);
+        }
+        for (link, cause) in rest.close {
+            self.close_link(link, cause);
+        }
+        drop((rest.unwanted, rest.unwanted_memory));
+        for pairing in rest.pairings {
+            self.pair(pairing);
+        }
+        for (request, size) in rest.allocate {
+            self.make_memory(request, size);
+        }
+        for (waiting, outcome) in rest.allocated {
+            waiting.finish(outcome);
+        }
+        for state in rest.changed {
+            state.announce();
+        }
+        rest.discarded
     }
 
     /// Starts delivery from a peer.

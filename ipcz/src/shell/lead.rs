@@ -28,9 +28,9 @@ use std::time::{Duration, Instant};
 use super::link::Link;
 use super::state::Shared;
 use super::wait::{Parker, Sleeper};
-use crate::shm::doorbell::Sleep;
+use crate::shm::doorbell::{Flag, Sleep};
 use crate::shm::record::NO_CPU;
-use crate::shm::spin::{LOOK_EVERY, Next, Spinner};
+use crate::shm::spin::{Next, Spinner};
 use crate::shm::{current_cpu, futex};
 use crate::sync::lock;
 
@@ -43,6 +43,10 @@ const LEADERS_TO_TICK: u32 = 4;
 /// How many batches of one link are read before others have their turn.
 const BATCHES_A_TURN: usize = 16;
 
+/// How often a thread that stays awake looks before it asks where it runs, and how late it is: about once in
+/// a microsecond.
+const LOOKS_A_TIME: u32 = 16;
+
 type Links = Arc<[Arc<Link>]>;
 
 /// What a node knows of who reads.
@@ -51,7 +55,8 @@ pub(crate) struct Lead {
     seat: Mutex<Seat>,
     /// The links with shared memory.
     links: Mutex<Option<Links>>,
-    has_links: AtomicBool,
+    /// Counts the changes of those. Zero while there never were any.
+    version: AtomicU32,
     ticking: AtomicBool,
     /// Counts leaders that left while the background thread ticks.
     left: AtomicU32,
@@ -85,7 +90,7 @@ impl Lead {
         let mut links = lock(&self.links);
         let known = links.iter().flat_map(|links| links.iter());
         *links = Some(known.chain([link]).cloned().collect());
-        self.has_links.store(true, Ordering::Release);
+        self.changed();
     }
 
     /// A link is gone.
@@ -93,31 +98,36 @@ impl Lead {
         let mut links = lock(&self.links);
         let Some(known) = links.as_ref() else { return };
         let left: Links = known.iter().filter(|known| !Arc::ptr_eq(known, link)).cloned().collect();
-        self.has_links.store(!left.is_empty(), Ordering::Release);
         *links = (!left.is_empty()).then_some(left);
+        self.changed();
+    }
+
+    /// The links are others than before. Called under their lock.
+    fn changed(&self) {
+        let version = self.version.load(Ordering::Relaxed).wrapping_add(1).max(1);
+        self.version.store(version, Ordering::Release);
     }
 }
 
 impl Shared {
-    /// Waits with this thread until `look` gives something, or until `deadline` has passed, and looks once more
-    /// then. `look` sees to it that the waker, where it is given one, is used when there may be
-    /// something; it is called under no lock.
+    /// Waits with this thread until `look` gives something, or until `deadline` has passed. `look` is called under
+    /// no lock.
     pub(crate) fn wait<T>(
         self: &Arc<Self>,
         deadline: Option<Instant>,
-        mut look: impl FnMut(Option<&Waker>) -> Option<T>,
+        mut look: impl FnMut(Look<'_>) -> Option<T>,
     ) -> Option<T> {
-        if let Some(found) = look(None) {
+        if let Some(found) = look(Look::Awake) {
             return Some(found);
         }
         Parker::with(|parker| {
             parker.take_notice();
             let mut turn = Turn { shared: self, parker, lead: None };
             loop {
-                if turn.takes_lead() && (turn.read() || turn.stays_awake(deadline)) {
+                if turn.takes_lead() && turn.reads(deadline) {
                     // What the waker was used for before this look, it sees.
                     parker.take_notice();
-                    if let Some(found) = look(None) {
+                    if let Some(found) = look(Look::Awake) {
                         return Some(found);
                     }
                     if deadline.is_none_or(|deadline| Instant::now() < deadline) {
@@ -125,15 +135,36 @@ impl Shared {
                     }
                 }
                 parker.take_notice();
-                if let Some(found) = look(Some(parker.waker())) {
+                let asleep = Asleep { waker: parker.waker(), leads: turn.lead.is_some() };
+                if let Some(found) = look(Look::Asleep(asleep)) {
                     return Some(found);
                 }
                 if turn.sleep(deadline) {
-                    return look(None);
+                    return look(Look::Last);
                 }
             }
         })
     }
+}
+
+/// Why a waiting thread looks.
+#[derive(Clone, Copy)]
+pub(crate) enum Look<'a> {
+    /// There may be something.
+    Awake,
+    /// It is going to sleep, so whoever looks sees to it that it is told.
+    Asleep(Asleep<'a>),
+    /// It has waited for long enough. If there was an [`Look::Asleep`] before, nobody is to be told any more.
+    Last,
+}
+
+/// How a thread that is about to sleep can be told.
+#[derive(Clone, Copy)]
+pub(crate) struct Asleep<'a> {
+    /// Wakes it.
+    pub(crate) waker: &'a Waker,
+    /// It is the leader, of whom there is one.
+    pub(crate) leads: bool,
 }
 
 /// Has all peers ring `sleep`. Gives whether there was nothing to read on any of the links.
@@ -155,6 +186,7 @@ struct Turn<'a> {
 /// What a leader has.
 struct Leading {
     links: Links,
+    version: u32,
     spinner: Spinner,
 }
 
@@ -171,12 +203,19 @@ impl Turn<'_> {
     /// follows, and is woken when it may be its turn.
     fn takes_lead(&mut self) -> bool {
         let lead = &self.shared.lead;
-        if !lead.has_links.load(Ordering::Acquire) || !futex::is_available() {
+        let version = lead.version.load(Ordering::Acquire);
+        if let Some(leading) = &mut self.lead
+            && leading.version == version
+        {
+            return true;
+        }
+        if version == 0 || !futex::is_available() {
             return false;
         }
+        // Before looking at what it names: what is newer is looked at again.
         let Some(links) = lead.links() else { return false };
         if let Some(leading) = &mut self.lead {
-            leading.links = links;
+            (leading.links, leading.version) = (links, version);
             return true;
         }
         let mut seat = lock(&lead.seat);
@@ -188,8 +227,21 @@ impl Turn<'_> {
         }
         seat.taken = true;
         let spinner = seat.spinner.take().unwrap_or_else(|| Spinner::new(self.shared.spins));
-        self.lead = Some(Leading { links, spinner });
+        self.lead = Some(Leading { links, version, spinner });
         true
+    }
+
+    /// Reads what is there, or comes soon enough to stay awake for it. Gives whether there may be
+    /// something to look at.
+    fn reads(&mut self, deadline: Option<Instant>) -> bool {
+        if self.read() {
+            return true;
+        }
+        let awake = self.stays_awake(deadline);
+        if awake {
+            self.read();
+        }
+        awake
     }
 
     /// Stays awake for a little while, if that has paid. Gives whether there is something to look at.
@@ -202,34 +254,33 @@ impl Turn<'_> {
             return false;
         }
         let begun = Instant::now();
-        let mut looked = begun;
         loop {
-            if leading.links.iter().any(|link| link.has_more()) || parker.has_notice() {
-                leading.spinner.hit();
-                return true;
+            // As often as a clock is worth looking at.
+            for _ in 0..LOOKS_A_TIME {
+                if leading.links.iter().any(|link| link.has_more()) || parker.has_notice() {
+                    leading.spinner.hit();
+                    return true;
+                }
+                std::hint::spin_loop();
             }
-            std::hint::spin_loop();
             let now = Instant::now();
             if deadline.is_some_and(|deadline| now >= deadline) {
                 return false;
             }
-            if now - looked >= LOOK_EVERY {
-                looked = now;
-                let mine = current_cpu();
-                let Some(other) = leading.peer_apart_from(mine) else { return false };
-                if leading.spinner.go_on(now - begun, mine, other) == Next::Sleep {
-                    leading.spinner.missed();
-                    return false;
-                }
+            let mine = current_cpu();
+            let Some(other) = leading.peer_apart_from(mine) else { return false };
+            if leading.spinner.go_on(now - begun, mine, other) == Next::Sleep {
+                leading.spinner.missed();
+                return false;
             }
         }
     }
 
-    /// Reads a batch of each link. Gives whether there was any.
+    /// Reads a batch of each link where there seems to be one. Gives whether there was any.
     fn read(&self) -> bool {
         let mut any = false;
         for link in self.lead.iter().flat_map(|leading| leading.links.iter()) {
-            any |= link.read(self.shared);
+            any |= link.has_more() && link.read(self.shared);
         }
         any
     }
@@ -237,10 +288,16 @@ impl Turn<'_> {
     /// Sleeps until something may be there, or until `deadline`. Gives whether that has passed.
     fn sleep(&mut self, deadline: Option<Instant>) -> bool {
         let Some(leading) = &self.lead else { return self.parker.park(deadline) };
+        if let [link] = &leading.links[..] {
+            let over = link.arm(Sleep::Waiter)
+                && link.flag().is_some_and(|flag| self.parker.park_on_flag(flag, deadline));
+            link.disarm();
+            return over;
+        }
         let (near, far) = leading.links.split_at(leading.links.len().min(futex::MAX_WORDS - 1));
         let quiet = arm_all(near, Sleep::Waiter) & arm_all(far, Sleep::Background);
-        let over =
-            quiet && self.parker.park_on(near.iter().filter_map(|link| link.flag()), deadline);
+        let flags = near.iter().filter_map(|link| link.flag());
+        let over = quiet && self.parker.park_on(flags.map(Flag::watched), deadline);
         near.iter().for_each(|link| link.disarm());
         over
     }

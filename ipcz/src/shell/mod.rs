@@ -45,6 +45,7 @@
 mod allocation;
 mod callbacks;
 mod carry;
+mod data;
 mod lead;
 mod link;
 mod notices;
@@ -56,8 +57,11 @@ mod state;
 mod wait;
 
 pub(crate) use allocation::{Allocating, Failure};
+pub use data::ParcelReader;
+pub(crate) use data::{Data, LEAST_STAGED};
+pub(crate) use lead::{Asleep, Look};
 pub(crate) use notices::{Notice, Watcher};
 pub(crate) use origin::Origin;
 pub(crate) use payload::{AnyValue, Contents, Loose, Slot, Value};
-pub(crate) use state::{ConnectionState, Guard, Shared};
+pub(crate) use state::{ConnectionState, Guard, Shared, State};
 pub(crate) use wait::block_on;

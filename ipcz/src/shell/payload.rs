@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use ipcz_core::{Payload, PortalId, ThinVec};
 
+use super::data::Data;
 use super::origin::Origin;
 use super::state::Shared;
 use crate::OsHandle;
@@ -15,7 +16,7 @@ use crate::sync::lock;
 /// in the order in which a walk through the whole tree meets them.
 #[derive(Debug, Default)]
 pub(crate) struct Contents {
-    pub(crate) data: Vec<u8>,
+    pub(crate) data: Data,
     /// What the engine is told, also while the data is lent to a reader: the bytes of this parcel
     /// and of all within it.
     pub(crate) num_bytes: usize,
@@ -88,12 +89,13 @@ impl Value {
 impl Contents {
     /// Bytes alone.
     #[inline]
-    pub(crate) fn plain(data: Vec<u8>) -> Self {
+    pub(crate) fn plain(data: Data) -> Self {
         Self { num_bytes: data.len(), data, slots: ThinVec::new(), origin: None }
     }
 
     /// Contents of these bytes and slots. What is within is measured.
-    pub(crate) fn new(data: Vec<u8>, slots: impl Into<ThinVec<Slot>>) -> Self {
+    pub(crate) fn new(data: impl Into<Data>, slots: impl Into<ThinVec<Slot>>) -> Self {
+        let data = data.into();
         let slots = slots.into();
         let within = slots.iter().filter_map(Slot::within).map(|contents| contents.num_bytes);
         let num_bytes = within.fold(data.len(), usize::saturating_add);

@@ -7,7 +7,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::task::Waker;
 use std::time::Instant;
 
-use ipcz_core::{AllocationId, Cause, Config, Engine, MemoryId, NodeName, PeerId, TransportId};
+use ipcz_core::{
+    AllocationId, Cause, Config, Engine, MemoryId, NodeName, PeerId, PortalId, TransportId,
+};
 
 use super::allocation::Waiting;
 use super::callbacks::Callbacks;
@@ -54,6 +56,8 @@ pub(crate) struct State {
     /// Who waits for memory.
     pub(super) allocations: BTreeMap<AllocationId, Arc<Waiting>>,
     pub(crate) notices: Notices,
+    /// What the leader sleeps for.
+    claim: Option<Claim>,
     pub(crate) connections: BTreeMap<PeerId, Arc<ConnectionState>>,
     /// Links whose transports have yet to report that they are closed.
     pub(crate) open_transports: usize,
@@ -61,6 +65,13 @@ pub(crate) struct State {
     pub(crate) stopped: bool,
     /// A link was closed before its peer had taken everything.
     pub(super) cut_short: bool,
+}
+
+/// A portal whose next parcel the leader waits for. There is one leader at most, and it sleeps before each
+/// parcel that it gets: so it has no trap, which would cost several allocations each time.
+struct Claim {
+    portal: PortalId,
+    waker: Waker,
 }
 
 /// What is known of one connection, shared with the handles to it.
@@ -123,6 +134,7 @@ impl Shared {
                 last_memory: 0,
                 allocations: BTreeMap::new(),
                 notices,
+                claim: None,
                 connections: BTreeMap::new(),
                 open_transports: 0,
                 stopped: false,
@@ -148,23 +160,35 @@ impl Shared {
     pub(crate) fn step<R>(self: &Arc<Self>, input: impl FnOnce(&mut State) -> R) -> R {
         let mut state = lock(&self.state);
         let result = input(&mut state);
-        if state.engine.has_effects() {
+        if state.engine.has_effects() || state.claim.is_some() {
             self.follow_up(state);
         }
         result
     }
 
     /// Does what follows from a step.
-    fn follow_up(self: &Arc<Self>, state: MutexGuard<'_, State>) {
-        let work = self.collect(state);
-        self.perform(work);
+    fn follow_up(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        let leader = state.take_claim();
+        if let Some((peer, message)) = state.engine.poll_only_message() {
+            let sent = state.send_only(peer, message);
+            drop(state);
+            sent.finish();
+        } else if state.engine.has_effects() {
+            let work = self.collect(state);
+            self.perform(work);
+        } else {
+            drop(state);
+        }
+        leader.into_iter().for_each(Waker::wake);
     }
 
     /// The part of a step that happens under the lock. Gives what follows from it, if anything does.
     pub(super) fn begin_step<R>(&self, input: impl FnOnce(&mut State) -> R) -> (R, Option<Work>) {
         let mut state = lock(&self.state);
         let result = input(&mut state);
+        let leader = state.take_claim();
         let work = state.engine.has_effects().then(|| self.collect(state));
+        leader.into_iter().for_each(Waker::wake);
         (result, work)
     }
 
@@ -231,6 +255,24 @@ impl Shared {
 }
 
 impl State {
+    /// The leader is to be woken when there is something in `portal`, or nothing will be.
+    pub(crate) fn set_claim(&mut self, portal: PortalId, waker: &Waker) {
+        self.claim = Some(Claim { portal, waker: waker.clone() });
+    }
+
+    /// The leader waits for nothing any more. To be called by the leader.
+    pub(crate) fn clear_claim(&mut self) {
+        self.claim = None;
+    }
+
+    /// Whom to wake, if the leader's portal has something.
+    fn take_claim(&mut self) -> Option<Waker> {
+        let claim = self.claim.as_ref()?;
+        let status = self.engine.status(claim.portal);
+        let is_due = status.is_none_or(|status| status.num_parcels > 0 || status.peer_closed);
+        if is_due { self.claim.take().map(|claim| claim.waker) } else { None }
+    }
+
     /// Puts a transport where the engine can speak of it.
     pub(crate) fn park_transport(&mut self, transport: Box<dyn Transport>) -> TransportId {
         self.last_transport += 1;

@@ -5,25 +5,35 @@
 
 use std::cell::Cell;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crate::shm::doorbell::Flag;
 use crate::shm::futex::{self, Watched};
+use crate::sync::lock;
 
 /// A waker that wakes the thread it was made on.
 pub(super) struct Sleeper {
     thread: Thread,
     /// [`NOTIFIED`] from when the waker is used until the thread looks.
     word: AtomicU32,
-    /// Whether the thread sleeps on its word, rather than parked.
-    on_word: AtomicBool,
+    /// How the thread sleeps: one of the four below, and above its bits the number of the sleep.
+    how: AtomicU32,
+    /// The flag that it slept on last.
+    flag: Mutex<Option<Flag>>,
 }
 
 const QUIET: u32 = 0;
 const NOTIFIED: u32 = 1;
+
+const AWAKE: u32 = 0;
+const PARKED: u32 = 1;
+const ON_WORD: u32 = 2;
+const ON_FLAG: u32 = 3;
+const HOW: u32 = 3;
 
 impl Wake for Sleeper {
     fn wake(self: Arc<Self>) {
@@ -34,12 +44,14 @@ impl Wake for Sleeper {
         if self.word.swap(NOTIFIED, Ordering::SeqCst) == NOTIFIED {
             return;
         }
-        // Whoever says that it sleeps on its word does so before it sleeps, and the system looks at the
-        // word once more: so it is seen here, or the word is seen there.
-        if self.on_word.load(Ordering::SeqCst) {
-            futex::wake(&self.word, false);
-        } else {
-            self.thread.unpark();
+        // Whoever is about to sleep says so, and then looks at its word once more: so it is seen here, or
+        // the word is seen there.
+        let sleep = self.how.load(Ordering::SeqCst);
+        match sleep & HOW {
+            PARKED => self.thread.unpark(),
+            ON_WORD => drop(futex::wake(&self.word, false)),
+            ON_FLAG => self.wake_from_flag(sleep),
+            _ => {}
         }
     }
 }
@@ -49,6 +61,29 @@ impl Sleeper {
     fn take_notice(&self) -> bool {
         self.word.load(Ordering::Relaxed) == NOTIFIED
             && self.word.swap(QUIET, Ordering::Acquire) == NOTIFIED
+    }
+
+    /// Says how the thread is about to sleep. It looks at its word once more before it does.
+    fn begin(&self, how: u32) {
+        let last = self.how.load(Ordering::Relaxed) & !HOW;
+        self.how.store(last.wrapping_add(HOW + 1) | how, Ordering::SeqCst);
+    }
+
+    fn end(&self) {
+        let sleep = self.how.load(Ordering::Relaxed);
+        self.how.store(sleep & !HOW | AWAKE, Ordering::Relaxed);
+    }
+
+    /// Wakes the thread from one sleep on a flag, which may be over by now: it may even sleep again, on
+    /// another node's flag.
+    #[cold]
+    fn wake_from_flag(&self, sleep: u32) {
+        let Some(flag) = lock(&self.flag).clone() else { return };
+        // Once is enough, unless the peer writes the flag at the same time, so that the thread, which was
+        // about to sleep, does. It is about to for an instant only, or asleep.
+        while !flag.wake_own_waiter() && self.how.load(Ordering::SeqCst) == sleep {
+            thread::yield_now();
+        }
     }
 }
 
@@ -68,7 +103,8 @@ impl Parker {
         let sleeper = Arc::new(Sleeper {
             thread: thread::current(),
             word: AtomicU32::new(QUIET),
-            on_word: AtomicBool::new(false),
+            how: AtomicU32::new(AWAKE),
+            flag: Mutex::new(None),
         });
         Self { waker: Waker::from(Arc::clone(&sleeper)), sleeper }
     }
@@ -99,22 +135,19 @@ impl Parker {
     /// Sleeps until the waker is used, or was since the last call, or until `deadline`. Gives
     /// whether the deadline has passed. May return for no reason.
     pub(crate) fn park(&self, deadline: Option<Instant>) -> bool {
-        if self.take_notice() {
-            return false;
-        }
-        match deadline {
-            None => thread::park(),
-            Some(deadline) => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return true;
-                }
-                thread::park_timeout(left);
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let own = &self.sleeper;
+        own.begin(PARKED);
+        let over = left == Some(Duration::ZERO);
+        if own.word.load(Ordering::SeqCst) == QUIET && !over {
+            match left {
+                None => thread::park(),
+                Some(left) => thread::park_timeout(left),
             }
         }
+        own.end();
         // Acquires what the waker's user did before: the caller looks at it next.
-        self.take_notice();
-        false
+        !self.take_notice() && over
     }
 
     /// Sleeps as [`Parker::park`] does, or until one of `words` does not hold its value any more and
@@ -124,10 +157,30 @@ impl Parker {
         words: impl Iterator<Item = Watched<'a>>,
         deadline: Option<Instant>,
     ) -> bool {
-        self.sleeper.on_word.store(true, Ordering::SeqCst);
-        let own = Watched { word: &self.sleeper.word, value: QUIET, shared: false };
-        let over = futex::sleep(std::iter::once(own).chain(words), deadline);
-        self.sleeper.on_word.store(false, Ordering::Relaxed);
+        let own = &self.sleeper;
+        own.begin(ON_WORD);
+        // The system looks at the word once more.
+        let word = Watched { word: &own.word, value: QUIET, shared: false };
+        let over = futex::sleep(std::iter::once(word).chain(words), deadline);
+        own.end();
+        self.take_notice();
+        over
+    }
+
+    /// Sleeps as [`Parker::park_on`] does with one word, which is a flag that this thread has armed. It sleeps
+    /// on nothing else, so its waker changes the flag.
+    pub(super) fn park_on_flag(&self, flag: &Flag, deadline: Option<Instant>) -> bool {
+        let own = &self.sleeper;
+        {
+            let mut known = lock(&own.flag);
+            if !known.as_ref().is_some_and(|known| known.is(flag)) {
+                *known = Some(flag.clone());
+            }
+        }
+        own.begin(ON_FLAG);
+        let noticed = own.word.load(Ordering::SeqCst) == NOTIFIED;
+        let over = !noticed && futex::sleep_on(flag.watched(), deadline);
+        own.end();
         self.take_notice();
         over
     }
@@ -156,7 +209,7 @@ pub(crate) fn block_on<F: Future>(future: F, deadline: Option<Instant>) -> Optio
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::sync::atomic::AtomicBool;
 
     use super::*;
 

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::futex::{self, Watched};
-use super::mapping::Mapping;
+use super::mapping::{Mapping, SharedWord};
 use super::memory::{Memory, Word};
 use super::ring::{FLAG, Place};
 use super::{OutOfBounds, RingBroken};
@@ -120,8 +120,30 @@ impl Doorbell<Arc<Mapping>> {
 
 impl Sleeper<Arc<Mapping>> {
     /// The flag, to sleep on it as a waiter that has armed it.
-    pub(crate) fn watched(&self) -> Watched<'_> {
-        let value = (Sleep::Waiter as u32).to_le();
-        Watched { word: self.flag.atomic(), value, shared: true }
+    pub(crate) fn flag(&self) -> &Flag {
+        &self.flag
     }
 }
+
+/// A flag that a waiter sleeps on.
+pub(crate) type Flag = SharedWord;
+
+impl Flag {
+    /// What to sleep on, as a waiter that has armed it.
+    pub(crate) fn watched(&self) -> Watched<'_> {
+        Watched { word: self.atomic(), value: WAITER, shared: true }
+    }
+
+    /// Wakes a waiter of this process, as the peer would, but for another reason. Gives whether there
+    /// was one asleep.
+    pub(crate) fn wake_own_waiter(&self) -> bool {
+        // One that has armed the flag and is not asleep yet will find it changed. A background
+        // thread's flag stays as it is.
+        let order = Ordering::SeqCst;
+        let _ = self.atomic().compare_exchange(WAITER, 0, order, order);
+        futex::wake(self.atomic(), true)
+    }
+}
+
+/// What the flag holds while a waiter sleeps.
+const WAITER: u32 = (Sleep::Waiter as u32).to_le();

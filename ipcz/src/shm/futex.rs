@@ -58,6 +58,17 @@ pub(crate) fn sleep<'a>(
     slept == Err(Errno::TIMEDOUT)
 }
 
+/// Sleeps as [`sleep`] does, on one word: that costs the system about half as much.
+pub(crate) fn sleep_on(word: Watched<'_>, deadline: Option<Instant>) -> bool {
+    let left = match deadline.map(|deadline| deadline.checked_duration_since(Instant::now())) {
+        None => None,
+        Some(None) => return true,
+        Some(Some(left)) => Timespec::try_from(left).ok(),
+    };
+    let flags = if word.shared { Flags::empty() } else { Flags::PRIVATE };
+    futex::wait(word.word, flags, word.value, left.as_ref()) == Err(Errno::TIMEDOUT)
+}
+
 const CLOCK: ClockId = ClockId::Monotonic;
 
 /// The time so long from now.
@@ -67,11 +78,11 @@ fn on_the_clock(left: Duration) -> Timespec {
     Timespec::try_from(left).ok().and_then(|left| now.checked_add(left)).unwrap_or(far)
 }
 
-/// Wakes whoever sleeps on `word`. `shared` as whoever sleeps has it.
-pub(crate) fn wake(word: &AtomicU32, shared: bool) {
+/// Wakes whoever sleeps on `word`, and gives whether anybody did. `shared` as whoever sleeps has it.
+pub(crate) fn wake(word: &AtomicU32, shared: bool) -> bool {
     let flags = if shared { Flags::empty() } else { Flags::PRIVATE };
     // A word that is there, and a system without futexes would have failed before.
-    let _ = futex::wake(word, flags, 1);
+    futex::wake(word, flags, 1).is_ok_and(|woken| woken > 0)
 }
 
 /// Whether the system can sleep on several words at once: Linux can since 5.16, unless a sandbox forbids

@@ -151,6 +151,11 @@ pub struct SharedWord {
 }
 
 impl SharedWord {
+    /// Whether this is the same word of the same mapping.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.mapping, &other.mapping) && self.offset == other.offset
+    }
+
     #[inline]
     pub(super) fn atomic(&self) -> &AtomicU32 {
         let at = self.mapping.raw.as_mut_ptr().wrapping_add(self.offset).cast::<u32>();

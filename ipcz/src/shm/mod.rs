@@ -45,6 +45,8 @@ mod models;
 mod tests;
 
 pub(crate) use cpu::current_cpu;
+#[doc(hidden)]
+pub use mapping::SharedWord;
 pub use mapping::{Mapping, OutOfBounds};
 pub use region::{Region, RegionError};
 

@@ -18,9 +18,6 @@ use std::time::Duration;
 
 use super::record::NO_CPU;
 
-/// How often a spinning thread looks where it is.
-pub const LOOK_EVERY: Duration = Duration::from_micros(1);
-
 const HIT: i32 = 4;
 const MISS: i32 = 8;
 const MOST: i32 = 64;
@@ -44,7 +41,7 @@ pub struct Spinner {
 /// What a waiting thread does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// Look again for up to [`LOOK_EVERY`], then ask again.
+    /// Look again, for about a microsecond, then ask again.
     Spin,
     /// Arm the flag, and sleep.
     Sleep,

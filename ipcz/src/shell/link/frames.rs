@@ -1,19 +1,37 @@
 //! Messages as frames, and back.
 
+use std::sync::Arc;
+
 use ipcz_core::{Message, ProtocolViolation, Relay, ThinVec};
 
 use super::Addressed;
 use crate::driver::{Attachment, Frame};
+use crate::shell::data::Data;
 use crate::shell::payload::{Contents, Slot};
+use crate::shm::Mapping;
+use crate::shm::arena::{OutBlock, SendArena};
 use crate::wire::{self, HandleKind};
 
-/// A message as a frame. Its head is written into `head`, which is empty memory.
-pub(super) fn into_frame((mut message, carried): Addressed, head: Vec<u8>) -> Frame {
+/// Bytes that were copied into shared memory already.
+pub(super) type Block = OutBlock<Arc<Mapping>>;
+
+/// A message as a frame, and the block that has its payload too, if it was staged in `arena`. Its head is
+/// written into `head`, which is empty memory.
+pub(super) fn into_frame(
+    (mut message, carried): Addressed,
+    head: Vec<u8>,
+    arena: Option<&SendArena<Arc<Mapping>>>,
+) -> (Frame, Option<Block>) {
     let mut frame = Frame { head, ..Frame::default() };
     let mut kinds = Vec::new();
+    let mut block = None;
     match &mut message {
         Message::Parcel { payload, .. } => {
-            frame.body = std::mem::take(&mut payload.data);
+            let data = std::mem::take(&mut payload.data);
+            match arena.filter(|_| payload.slots.is_empty()) {
+                Some(arena) => (frame.body, block) = data.take_staged(arena),
+                None => frame.body = data.into_vec(),
+            }
             flatten(std::mem::take(&mut payload.slots), &mut frame, &mut kinds);
         }
         Message::Relay(relay) => {
@@ -22,7 +40,24 @@ pub(super) fn into_frame((mut message, carried): Addressed, head: Vec<u8>) -> Fr
         _ => frame.attachments.extend(carried),
     }
     wire::encode(&message, &kinds, &mut frame.head);
-    frame
+    (frame, block)
+}
+
+/// Whether a message that carries nothing is nothing but its head and, if it is a parcel, bytes.
+pub(super) fn is_bare(message: &Message<Contents>) -> bool {
+    match message {
+        Message::Parcel { payload, .. } => payload.slots.is_empty(),
+        Message::Relay(_) => false,
+        _ => true,
+    }
+}
+
+/// The bytes of a parcel.
+pub(super) fn body_of(message: &mut Message<Contents>) -> Option<&mut Data> {
+    match message {
+        Message::Parcel { payload, .. } => Some(&mut payload.data),
+        _ => None,
+    }
 }
 
 /// Moves what a parcel holds beside its bytes, with the parcels in it, into a frame. Lists what stood
@@ -45,7 +80,7 @@ fn flatten(slots: ThinVec<Slot>, frame: &mut Frame, kinds: &mut Vec<HandleKind>)
                 let Contents { data, slots, .. } = *contents;
                 let (num_bytes, handles) = (data.len() as u32, slots.len() as u16);
                 kinds.push(HandleKind::Parcel { num_bytes, handles });
-                frame.body.extend(data);
+                frame.body.extend_from_slice(data.as_slice());
                 flatten(slots, frame, kinds);
                 continue;
             }
@@ -58,11 +93,11 @@ pub(in crate::shell) type Incoming = Result<Addressed, ProtocolViolation>;
 
 pub(in crate::shell) fn into_message(frame: Frame) -> Incoming {
     let Frame { head, body, attachments } = frame;
-    message_of(&head, body, attachments)
+    message_of(&head, body.into(), attachments)
 }
 
 /// What a head and what came with it say.
-pub(super) fn message_of(head: &[u8], body: Vec<u8>, attachments: Vec<Attachment>) -> Incoming {
+pub(super) fn message_of(head: &[u8], body: Data, attachments: Vec<Attachment>) -> Incoming {
     let mut attachments = attachments.into_iter();
     let mut carried = None;
     let message = match wire::decode(head)? {
@@ -100,7 +135,7 @@ pub(super) fn message_of(head: &[u8], body: Vec<u8>, attachments: Vec<Attachment
 
 /// Makes the contents of what arrived. The list of kinds is a whole tree: decoding has seen to that.
 fn contents(
-    mut data: Vec<u8>,
+    data: Data,
     kinds: &[HandleKind],
     attachments: &mut impl Iterator<Item = Attachment>,
 ) -> Result<Contents, ProtocolViolation> {
@@ -113,9 +148,13 @@ fn contents(
     });
     let own = (data.len() as u64).checked_sub(within.sum());
     let own = own.ok_or(ProtocolViolation("parcels with more data than there is"))?;
-    let within = match own as usize {
-        0 => std::mem::take(&mut data),
-        own => data.split_off(own),
+    let (data, within) = match own as usize {
+        own if own == data.len() => (data, Vec::new()),
+        own => {
+            let mut data = data.into_vec();
+            let within = data.split_off(own);
+            (data.into(), within)
+        }
     };
     let mut kinds = kinds.iter();
     let count = kinds.len();

@@ -5,19 +5,20 @@
 //! lock, hands it to the engine in one step, and gives the room back with one store.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ipcz_core::ProtocolViolation;
 
 use super::frames::{self, Incoming};
 use crate::driver::{Attachment, Driver, Frame, TransportClosed};
+use crate::shell::data::Data;
 use crate::shm::arena::{BLOCK_BYTES, Block, ReceiveArena, SendArena, Span};
-use crate::shm::doorbell::{Sleep, Sleeper};
-use crate::shm::futex::Watched;
+use crate::shm::doorbell::{Flag, Sleep, Sleeper};
+use crate::shm::memory::Word;
 use crate::shm::record::{Kind, NO_CPU};
 use crate::shm::ring::{Incoming as Record, Reader};
-use crate::shm::{Mapping, RingBroken, current_cpu};
+use crate::shm::{Mapping, RingBroken, SharedWord, current_cpu};
 use crate::sync::lock;
 use crate::wire::{LinkMessage, MAX_PAYLOAD};
 
@@ -30,12 +31,36 @@ const BATCH_BYTES: usize = 256 << 10;
 /// The receiving end of a link's shared memory.
 pub(super) struct Inlet {
     state: Mutex<State>,
+    glance: Glance,
     sleeper: Sleeper<Memory>,
     /// Where the last record's sender ran.
     cpu: AtomicU16,
     /// Whether the peer sends through it, as far as it has said.
     is_open: AtomicBool,
     nudge: Arc<Nudge>,
+}
+
+/// What can be seen without a lock, by a thread that looks all the time.
+struct Glance {
+    tail: SharedWord,
+    /// Up to where the ring was read, as the last reader left it.
+    read: AtomicU32,
+    /// How many frames wait for their records.
+    frames: AtomicU32,
+    /// Whether it is a frame that is read next.
+    awaits_frame: AtomicBool,
+    /// Whether somebody is at it. To look again before that one is done would be to spin.
+    is_being_read: AtomicBool,
+}
+
+impl Glance {
+    /// Whether there may be something to read.
+    fn has_more(&self) -> bool {
+        let is_there = self.frames.load(Ordering::Relaxed) > 0
+            || (self.tail.load(Ordering::Relaxed) != self.read.load(Ordering::Relaxed)
+                && !self.awaits_frame.load(Ordering::Relaxed));
+        is_there && !self.is_being_read.load(Ordering::Relaxed)
+    }
 }
 
 struct State {
@@ -119,6 +144,7 @@ impl End {
 
 impl Inlet {
     pub(super) fn new(end: Box<End>, sleeper: Sleeper<Memory>, nudge: Arc<Nudge>) -> Self {
+        let tail = end.reader.tail_word().clone();
         let state = State {
             end: Some(end),
             again: false,
@@ -126,8 +152,16 @@ impl Inlet {
             abandoned: false,
             marked: VecDeque::new(),
         };
+        let glance = Glance {
+            tail,
+            read: AtomicU32::new(0),
+            frames: AtomicU32::new(0),
+            awaits_frame: AtomicBool::new(false),
+            is_being_read: AtomicBool::new(false),
+        };
         Self {
             state: Mutex::new(state),
+            glance,
             sleeper,
             cpu: AtomicU16::new(NO_CPU),
             is_open: AtomicBool::new(false),
@@ -149,6 +183,7 @@ impl Inlet {
         let end = state.end.take();
         state.again = end.is_none();
         if end.is_some() {
+            self.glance.is_being_read.store(true, Ordering::Relaxed);
             self.nudge.is_being_read.store(true, Ordering::SeqCst);
         }
         end
@@ -158,8 +193,11 @@ impl Inlet {
     /// why the transport was closed if that was left to the reader.
     pub(super) fn finish(&self, end: Box<End>) -> (bool, Option<TransportClosed>) {
         self.nudge.is_being_read.store(false, Ordering::SeqCst);
+        self.glance.read.store(end.reader.position(), Ordering::Relaxed);
+        self.glance.awaits_frame.store(end.awaited.is_some(), Ordering::Relaxed);
         let mut state = lock(&self.state);
         state.end = Some(end);
+        self.glance.is_being_read.store(false, Ordering::Relaxed);
         (std::mem::take(&mut state.again) && !state.is_quiet(), state.ended.take())
     }
 
@@ -186,23 +224,32 @@ impl Inlet {
 
     /// Puts a frame where its record's reader finds it.
     pub(super) fn push(&self, frame: Frame) {
-        lock(&self.state).marked.push_back(frame);
+        let mut state = lock(&self.state);
+        state.marked.push_back(frame);
+        self.glance.frames.fetch_add(1, Ordering::Release);
     }
 
-    /// Whether there is nothing to read, or somebody is at it, who then looks once more.
-    pub(super) fn is_quiet(&self) -> bool {
+    /// Whether there seems to be something: for a thread that looks all the time, and sleeps only after
+    /// it has armed the flag ([`Inlet::arm`]).
+    #[inline]
+    pub(super) fn has_more(&self) -> bool {
+        self.glance.has_more()
+    }
+
+    fn pop(&self) -> Option<Frame> {
+        let frame = lock(&self.state).marked.pop_front()?;
+        self.glance.frames.fetch_sub(1, Ordering::Relaxed);
+        Some(frame)
+    }
+
+    /// Has the peer ring `sleep` from now on. Gives whether there is nothing to read, or somebody is
+    /// at it, who then looks once more; and whether the peer waits for room, which there is now.
+    pub(super) fn arm(&self, sleep: Sleep) -> (bool, bool) {
+        self.sleeper.arm(sleep);
         let mut state = lock(&self.state);
         state.again |= state.end.is_none();
-        state.is_quiet()
-    }
-
-    /// Whether there is something, and nobody is at it.
-    pub(super) fn has_more(&self) -> bool {
-        !lock(&self.state).is_quiet()
-    }
-
-    pub(super) fn arm(&self, sleep: Sleep) {
-        self.sleeper.arm(sleep);
+        let to_ring = state.end.as_mut().is_some_and(|end| end.reader.release());
+        (state.is_quiet(), to_ring)
     }
 
     pub(super) fn disarm(&self) {
@@ -210,8 +257,8 @@ impl Inlet {
     }
 
     /// What a leader sleeps on.
-    pub(super) fn flag(&self) -> Watched<'_> {
-        self.sleeper.watched()
+    pub(super) fn flag(&self) -> &Flag {
+        self.sleeper.flag()
     }
 
     pub(super) fn sender_cpu(&self) -> u16 {
@@ -224,14 +271,14 @@ impl Inlet {
         let mut any = false;
         while end.batch.len() < BATCH_RECORDS && bytes < BATCH_BYTES {
             if let Some(awaited) = end.awaited {
-                let Some(frame) = lock(&self.state).marked.pop_front() else { break };
+                let Some(frame) = self.pop() else { break };
                 end.awaited = None;
                 end.take_frame(awaited, frame)?;
                 any = true;
                 continue;
             }
             // Before looking at the ring: a frame's record is written before it is sent.
-            let unannounced = !lock(&self.state).marked.is_empty();
+            let unannounced = self.glance.frames.load(Ordering::Acquire) > 0;
             match end.read_one(self).map_err(violation)? {
                 Some(len) => bytes += len,
                 None if unannounced => {
@@ -242,7 +289,9 @@ impl Inlet {
             any = true;
         }
         end.reader.set_cpu(current_cpu());
-        end.to_ring |= end.reader.release();
+        if end.reader.has_much_to_release() {
+            end.to_ring |= end.reader.release();
+        }
         Ok(any)
     }
 }
@@ -279,7 +328,7 @@ impl End {
                 self.head.clear();
                 record.append_to(0, split, &mut self.head)?;
                 record.append_to(split, len - split, &mut body)?;
-                self.batch.push(frames::message_of(&self.head, body, Vec::new()));
+                self.batch.push(frames::message_of(&self.head, body.into(), Vec::new()));
             }
             Kind::Block => {
                 inlet.cpu.store(tag.cpu, Ordering::Relaxed);
@@ -289,8 +338,14 @@ impl End {
                 }
                 self.head.clear();
                 record.append_to(0, tag.split as usize, &mut self.head)?;
-                size += block.len as usize;
-                let body = self.received.receive(block)?.to_vec();
+                let view = self.received.receive(block)?;
+                let body = if self.received.is_crowded() {
+                    // Or else who reads nothing would keep others from being sent anything.
+                    size += block.len as usize;
+                    Data::Own(view.to_vec())
+                } else {
+                    Data::received(view)
+                };
                 self.batch.push(frames::message_of(&self.head, body, Vec::new()));
             }
             Kind::Marker => self.awaited = Some(Awaited::Message),

@@ -12,19 +12,25 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::bell::Bell;
+use ipcz_core::Message;
+
 use super::{Outgoing, frames};
 use crate::driver::{Attachment, Driver, Frame, Transport};
+use crate::shell::data::{Data, LEAST_STAGED};
+use crate::shell::payload::Contents;
 use crate::shm::arena::{AllocateError, OutBlock, ReceiveArena, SendArena, Span};
 use crate::shm::record::{Kind, Tag};
 use crate::shm::ring::{WriteError, Writer};
 use crate::shm::{Mapping, RingBroken, current_cpu};
-use crate::wire::LinkMessage;
+use crate::wire::{self, LinkMessage};
 
 type Memory = Arc<Mapping>;
 
 /// The largest message that is copied into the ring. Above it, a block costs less than the ring's room.
-const INLINE_BYTES: usize = 4 << 10;
+const INLINE_BYTES: usize = LEAST_STAGED + 256;
+
+/// The largest payload that is copied under the node's lock.
+const WRITE_THROUGH_BYTES: usize = LEAST_STAGED;
 
 /// The sending end of a link's shared memory. Whoever flushes the link has it.
 pub(crate) struct Outlet {
@@ -32,7 +38,6 @@ pub(crate) struct Outlet {
     pub(super) arena: SendArena<Memory>,
     /// Blocks of the other direction, which go back through this ring.
     pub(super) received: ReceiveArena<Memory>,
-    pub(super) bell: Bell,
     pub(super) driver: Arc<dyn Driver>,
     /// Whether this node can make memory, and send it directly. If not, the first arena is all there is.
     pub(super) grows: bool,
@@ -82,10 +87,42 @@ impl Outlet {
             }
         }
         // A ring that is full was published by itself.
-        if self.writer.publish() || matches!(sent, Ok(Sent::Stalled)) {
-            self.bell.ring(transport)?;
-        }
+        self.writer.publish();
         sent
+    }
+
+    /// Writes a message into the ring, and shows it to the peer, if its bytes are all that it has, and are few or
+    /// staged. Gives whether it did; what was staged may then be so no more. Called under the node's lock, it
+    /// leaves the bytes to be dropped elsewhere.
+    pub(super) fn write_through(&mut self, message: &mut Message<Contents>) -> bool {
+        // What is to go back leaves with whatever a flusher sends.
+        if !frames::is_bare(message) || self.received.has_done() {
+            return false;
+        }
+        let mut head = std::mem::take(&mut self.head);
+        wire::encode(message, &[], &mut head);
+        let written = self.write_bare(&head, frames::body_of(message));
+        self.head = head;
+        self.head.clear();
+        // If it was not, the flusher meets whatever was in the way.
+        written && self.writer.publish()
+    }
+
+    /// Writes a head and what is behind it. Gives whether it did: if not, it may be staged no more.
+    fn write_bare(&mut self, head: &[u8], body: Option<&mut Data>) -> bool {
+        match body {
+            None => self.write(Kind::Inline, head, &[]).is_ok(),
+            Some(Data::Own(bytes)) if bytes.len() <= WRITE_THROUGH_BYTES => {
+                self.write(Kind::Inline, head, bytes).is_ok()
+            }
+            Some(data) if data.is_staged_in(&self.arena) => {
+                let (bytes, block) = std::mem::take(data).take_staged(&self.arena);
+                let written = block.map(|block| self.write_in_block(head, bytes.len(), block));
+                *data = Data::Own(bytes);
+                matches!(written, Some(Ok(())))
+            }
+            Some(_) => false,
+        }
     }
 
     fn hand_back(&mut self) -> Result<Sent, RingBroken> {
@@ -97,21 +134,23 @@ impl Outlet {
     }
 
     fn send_one(&mut self, next: Outgoing, transport: &dyn Transport) -> Result<(), Refused> {
-        let frame = match next {
+        let (frame, block) = match next {
             Outgoing::Message(message) => {
-                frames::into_frame(message, std::mem::take(&mut self.head))
+                frames::into_frame(message, std::mem::take(&mut self.head), Some(&self.arena))
             }
-            Outgoing::Frame(frame) => frame,
+            Outgoing::Frame(frame) => (frame, None),
             // A link changes over once.
             Outgoing::Switch(..) => return Ok(()),
         };
         if !frame.attachments.is_empty() {
             return self.send_marked(frame, transport);
         }
-        let written = if frame.head.len() + frame.body.len() <= INLINE_BYTES {
-            self.write(Kind::Inline, &frame.head, &frame.body)
-        } else {
-            self.write_block(&frame.head, &frame.body, transport)
+        let written = match block {
+            Some(block) => self.write_in_block(&frame.head, frame.body.len(), block),
+            None if frame.head.len() + frame.body.len() <= INLINE_BYTES => {
+                self.write(Kind::Inline, &frame.head, &frame.body)
+            }
+            None => self.write_block(&frame.head, &frame.body, transport),
         };
         match written {
             Ok(()) => {
@@ -138,9 +177,19 @@ impl Outlet {
         body: &[u8],
         transport: &dyn Transport,
     ) -> Result<(), WriteError> {
-        let out = self.allocate(body.len(), transport)?;
-        out.copy_in(0, body).map_err(|_| WriteError::TooLong)?;
-        let block = out.commit(body.len()).map_err(|_| WriteError::TooLong)?;
+        let block = self.allocate(body.len(), transport)?;
+        block.copy_in(0, body).map_err(|_| WriteError::TooLong)?;
+        self.write_in_block(head, body.len(), block)
+    }
+
+    /// Sends a message whose payload was copied into `block`.
+    fn write_in_block(
+        &mut self,
+        head: &[u8],
+        len: usize,
+        block: frames::Block,
+    ) -> Result<(), WriteError> {
+        let block = block.commit(len).map_err(|_| WriteError::TooLong)?;
         let written = self.write(Kind::Block, head, &block.encode());
         if written.is_err() {
             self.arena.cancel(block);

@@ -59,7 +59,7 @@ impl Link {
             send_budget: budgets.send,
             receive_budget: budgets.receive,
         };
-        self.push(Outgoing::Frame(word(LinkMessage::Offer(offer), Some(region))));
+        self.push_word(Outgoing::Frame(word(LinkMessage::Offer(offer), Some(region))));
         self.flush();
     }
 
@@ -83,7 +83,7 @@ impl Link {
             }
             (LinkMessage::Accept, Switching::Offered(ends, nudge)) if attachments.is_empty() => {
                 let outlet = self.connect(shared, *ends, nudge);
-                self.push(Outgoing::Switch(word(LinkMessage::Switch, None), outlet));
+                self.push_word(Outgoing::Switch(word(LinkMessage::Switch, None), outlet));
                 self.open(shared);
                 self.flush();
                 Ok(())
@@ -117,10 +117,10 @@ impl Link {
             Ok(ends) => {
                 let outlet = self.connect(shared, ends, nudge);
                 *lock(&self.switching) = Switching::Taken;
-                self.push(Outgoing::Switch(word(LinkMessage::Accept, None), outlet));
+                self.push_word(Outgoing::Switch(word(LinkMessage::Accept, None), outlet));
             }
             Err(LinkError::Os(_)) => {
-                self.push(Outgoing::Frame(word(LinkMessage::Decline, None)));
+                self.push_word(Outgoing::Frame(word(LinkMessage::Decline, None)));
             }
             Err(_) => return Err(ProtocolViolation("shared memory that is not what was offered")),
         }
@@ -133,11 +133,12 @@ impl Link {
         let Ends { writer, doorbell, reader, sleeper, send_arena, receive_arena } = ends;
         let end = End::new(reader, receive_arena.clone(), send_arena.clone());
         let _ = self.inlet.set(Inlet::new(end, sleeper, nudge));
+        let _ = self.bell.set(Bell::new(doorbell));
+        let _ = self.arena.set(send_arena.clone());
         Box::new(Outlet {
             writer,
             arena: send_arena,
             received: receive_arena,
-            bell: Bell::new(doorbell),
             driver: Arc::clone(&shared.driver),
             grows: shared.offers_memory,
             head: Vec::new(),
@@ -149,7 +150,7 @@ impl Link {
     fn open(self: &Arc<Self>, shared: &Arc<Shared>) {
         let Some(inlet) = self.inlet.get() else { return };
         inlet.open();
-        inlet.arm(Sleep::Background);
+        let _ = inlet.arm(Sleep::Background);
         shared.lead.add(self);
     }
 }

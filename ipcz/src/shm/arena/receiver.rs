@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::granules::Granules;
 use super::{Block, BlockView, GRANULE_BYTES, MAX_RANGES, MAX_REGION_BYTES, Span};
@@ -20,6 +21,8 @@ pub struct ReceiveArena<M: Memory> {
 
 struct Shared<M> {
     state: Lock<State<M>>,
+    /// Whether anything was done with and not handed back. Changes under the lock, and may be read without.
+    has_done: AtomicBool,
     /// Has the blocks that were done with sent back soon. Called under no lock of the arena.
     nudge: Box<dyn Fn() + Send + Sync>,
 }
@@ -30,6 +33,8 @@ struct State<M> {
     /// How many bytes the regions have, and may have.
     bytes: u64,
     budget: u64,
+    /// How many granules the sender has sent and not got back.
+    held: u64,
     /// How many granules were done with and not handed back.
     done: u64,
     /// The sender waits for blocks.
@@ -72,12 +77,14 @@ impl<M: Memory> ReceiveArena<M> {
             next_index: 0,
             bytes: 0,
             budget: budget.saturating_add(len as u64),
+            held: 0,
             done: 0,
             wanted: false,
             nudged: false,
         };
         state.add(0, first).map_err(|_| OutOfBounds { offset, len, mapped: 0 })?;
-        let shared = Shared { state: Lock::new(state), nudge: Box::new(nudge) };
+        let has_done = AtomicBool::new(false);
+        let shared = Shared { state: Lock::new(state), has_done, nudge: Box::new(nudge) };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -122,6 +129,8 @@ impl<M: Memory> ReceiveArena<M> {
         let region = region.filter(|region| region.held.has_none(&range));
         let region = region.ok_or(RingBroken("a block that cannot have been allocated"))?;
         region.held.insert(&range);
+        state.held += range.len() as u64;
+        let region = &state.regions[&block.region];
         let memory = region.span.memory.clone();
         let at = region.span.base + block.offset as usize;
         drop(state);
@@ -136,9 +145,10 @@ impl<M: Memory> ReceiveArena<M> {
         state.done > 0
     }
 
-    /// Whether there is something to hand back.
+    /// Whether there is something to hand back. Takes no lock.
+    #[inline]
     pub fn has_done(&self) -> bool {
-        self.shared.state.lock().done > 0
+        self.shared.has_done.load(Ordering::Relaxed)
     }
 
     /// Writes what can go back into the opposite ring, unpublished. Gives whether that is anything.
@@ -162,7 +172,15 @@ impl<M: Memory> ReceiveArena<M> {
             any = true;
         }
         state.wanted &= !any;
+        self.shared.has_done.store(false, Ordering::Relaxed);
         Ok(any)
+    }
+
+    /// Whether so much is in views, of all that the sender may ever use, that further payloads should not
+    /// stay where they are.
+    pub fn is_crowded(&self) -> bool {
+        let state = self.shared.state.lock();
+        (state.held - state.done) * u64::from(GRANULE_BYTES) > state.budget / 4
     }
 
     /// The bytes of its regions, how many of them are in blocks, and how many of those were done with.
@@ -181,6 +199,7 @@ impl<M: Memory> ReceiveArena<M> {
             let Some(region) = state.regions.get_mut(&block.region) else { return };
             region.done.insert(&range);
             state.done += range.len() as u64;
+            self.shared.has_done.store(true, Ordering::Relaxed);
             let much = state.done * u64::from(GRANULE_BYTES) >= state.bytes / 4;
             let nudge = (much || state.wanted) && !state.nudged;
             state.nudged |= nudge;
@@ -221,6 +240,7 @@ impl<M: Memory> State<M> {
             region.done.remove(range);
             region.held.remove(range);
             self.done -= range.len() as u64;
+            self.held -= range.len() as u64;
         }
     }
 }

@@ -87,26 +87,24 @@ impl<M: Memory> SendArena<M> {
     /// # Errors
     /// See [`AllocateError`]. No bytes at all are [`AllocateError::TooLarge`] too.
     pub fn allocate(&self, len: usize) -> Result<OutBlock<M>, AllocateError> {
-        let count = match u32::try_from(len) {
-            Ok(0) | Err(_) => return Err(AllocateError::TooLarge),
-            Ok(len) => len.div_ceil(GRANULE_BYTES),
-        };
+        let count = granules(len).ok_or(AllocateError::TooLarge)?;
         let mut state = self.shared.lock();
-        let found = state.regions.iter_mut().find_map(|(&index, region)| {
-            let free = region.used.all() - region.used.len();
-            let gap = if free < count { None } else { region.used.find_gap(count) };
-            gap.map(|gap| (index, region, gap))
-        });
-        let Some((index, region, gap)) = found else {
-            return Err(state.why_not(u64::from(count) * u64::from(GRANULE_BYTES)));
-        };
-        region.used.insert(&gap);
-        region.quiet = false;
-        let block = Block { len: len as u32, ..Block::of(index, &gap) };
-        let memory = region.span.memory.clone();
-        let at = region.span.base + block.offset as usize;
-        drop(state);
-        Ok(OutBlock { arena: self.clone(), memory, at, block, keep: false })
+        match state.take_gap(len, count) {
+            Some((block, memory, at)) => Ok(self.out_block(block, memory, at)),
+            None => Err(state.why_not(u64::from(count) * u64::from(GRANULE_BYTES))),
+        }
+    }
+
+    /// Takes a block as [`SendArena::allocate`] does, if there is room for it now. If not, that is as if nobody
+    /// had asked: what is to be done about it is for whoever sends.
+    pub fn try_allocate(&self, len: usize) -> Option<OutBlock<M>> {
+        let count = granules(len)?;
+        let (block, memory, at) = self.shared.lock().take_gap(len, count)?;
+        Some(self.out_block(block, memory, at))
+    }
+
+    fn out_block(&self, block: Block, memory: M, at: usize) -> OutBlock<M> {
+        OutBlock { arena: self.clone(), memory, at, block, keep: false }
     }
 
     /// Adds a region, and gives its index for the [`Kind::AddRegion`](crate::shm::record::Kind::AddRegion)
@@ -188,7 +186,27 @@ impl<M: Memory> SendArena<M> {
     }
 }
 
+/// How many granules a block of `len` bytes has. None is none.
+fn granules(len: usize) -> Option<u32> {
+    let len = u32::try_from(len).ok().filter(|&len| len > 0)?;
+    Some(len.div_ceil(GRANULE_BYTES))
+}
+
 impl<M: Memory> State<M> {
+    /// Takes the first gap of so many granules. Gives the block, and where it lies.
+    fn take_gap(&mut self, len: usize, count: u32) -> Option<(Block, M, usize)> {
+        let (index, region, gap) = self.regions.iter_mut().find_map(|(&index, region)| {
+            let free = region.used.all() - region.used.len();
+            let gap = if free < count { None } else { region.used.find_gap(count) };
+            gap.map(|gap| (index, region, gap))
+        })?;
+        region.used.insert(&gap);
+        region.quiet = false;
+        let block = Block { len: len as u32, ..Block::of(index, &gap) };
+        let at = region.span.base + block.offset as usize;
+        Some((block, region.span.memory.clone(), at))
+    }
+
     fn add(&mut self, span: Span<M>) -> Result<u32, AllocateError> {
         let len = span.len as u64;
         if len > MAX_REGION_BYTES || !span.is_sound() {
@@ -241,6 +259,11 @@ pub struct OutBlock<M: Memory> {
 }
 
 impl<M: Memory> OutBlock<M> {
+    /// Whether it is a block of this arena.
+    pub fn is_of(&self, arena: &SendArena<M>) -> bool {
+        Arc::ptr_eq(&self.arena.shared, &arena.shared)
+    }
+
     /// How many bytes it has; never zero.
     #[expect(clippy::len_without_is_empty, reason = "a block is never empty")]
     pub fn len(&self) -> usize {

@@ -185,6 +185,7 @@ fn a_full_arena_asks_once_for_each_hand_back() {
     let mut f = fixture(4 * KB, 0);
     let view = f.back.receive(f.send(&[0; 4 * KB])).unwrap();
     let full = |f: &Fixture| f.out.allocate(1).err();
+    assert!(f.out.try_allocate(KB).is_none(), "and whoever only tries uses no question up");
     assert_eq!(full(&f), Some(AllocateError::Full { ask: true }));
     assert_eq!(full(&f), Some(AllocateError::Full { ask: false }));
     drop(view);
@@ -313,4 +314,23 @@ fn a_view_keeps_its_memory() {
     let view = f.back.receive(f.send(b"still here")).unwrap();
     drop(f);
     assert_eq!(view.to_vec(), b"still here");
+}
+
+#[test]
+fn what_is_tried_is_a_block_like_any() {
+    let f = fixture(4 * KB, 0);
+    let block = f.out.try_allocate(3 * KB).unwrap();
+    assert!(block.is_of(&f.out) && !block.is_of(&fixture(4 * KB, 0).out));
+    assert!(f.out.try_allocate(2 * KB).is_none() && f.out.try_allocate(0).is_none());
+    drop(block);
+    assert_eq!(f.out.usage().1, 0);
+}
+
+#[test]
+fn views_crowd_an_arena_until_they_are_dropped() {
+    let f = fixture(16 * KB, 0);
+    let views: Vec<_> = (0..5).map(|_| f.back.receive(f.send(&[1; KB])).unwrap()).collect();
+    assert!(f.back.is_crowded());
+    drop(views);
+    assert!(!f.back.is_crowded());
 }

@@ -92,6 +92,16 @@ impl<M: Memory> Reader<M> {
         Ok(self.head != tail)
     }
 
+    /// Up to where records were read.
+    pub fn position(&self) -> u32 {
+        self.head
+    }
+
+    /// The producer's cursor: it differs from [`Reader::position`] when there is something to read.
+    pub fn tail_word(&self) -> &M::Word {
+        &self.tail_word
+    }
+
     /// Gives the room of the records that were read back to the producer. Once a batch is enough.
     ///
     /// Gives whether the producer waits for it: then the caller rings its node, through the
@@ -108,6 +118,13 @@ impl<M: Memory> Reader<M> {
         M::fence();
         self.waiting_word.load(Ordering::Relaxed) != 0
             && self.waiting_word.swap(0, Ordering::Relaxed) != 0
+    }
+
+    /// Whether so much was read that its room is to be given back at once. Else that can wait until the
+    /// reader sleeps: each time costs a fence, and moves a line of cache to the producer.
+    #[inline]
+    pub fn has_much_to_release(&self) -> bool {
+        self.head.wrapping_sub(self.released) >= self.place.capacity / 4
     }
 
     /// Tells the producer on which CPU its records are read, if that has changed.
