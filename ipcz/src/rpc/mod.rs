@@ -8,7 +8,7 @@
 //! | [`client`] | the calling end: encodes calls |
 //! | [`local`] | servers that are called without a portal |
 //! | [`outbox`] | how calls leave: at once, or when there is room |
-//! | [`replies`] | calls that wait, and who fetches their replies |
+//! | [`replies`] | calls that wait, and who fetches their replies (`replies/fetch.rs`) |
 //! | [`call`] | what a proxy's method gives: [`Call`] and [`Sent`] |
 //! | [`error`] | how a call or a server fails |
 //! | [`inbox`] | what a server has read from its client and owes it: requests, deadlines, credit |
