@@ -1,7 +1,7 @@
 //! The attribute's options, and the attributes inside of an interface.
 
 use ipcz_codegen::check::{Errors, Rule};
-use ipcz_codegen::ir::{Attrs, WireName};
+use ipcz_codegen::ir::{Attrs, Since, WireName};
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
@@ -83,12 +83,14 @@ pub(crate) struct MethodAttrs {
     pub(crate) attrs: Attrs,
     pub(crate) oneway: Option<Span>,
     pub(crate) id: Option<(u64, TokenStream)>,
+    pub(crate) since: Option<Since>,
 }
 
 impl MethodAttrs {
     pub(crate) fn parse(attributes: &[Attribute], errors: &mut Errors) -> Self {
         let mut oneway = None;
         let mut id = None;
+        let mut since = None;
         let mut rest = Vec::new();
         for attribute in attributes {
             let path = attribute.path();
@@ -105,11 +107,16 @@ impl MethodAttrs {
                     errors.push(Rule::Attribute, attribute, "`id` is given twice");
                 }
                 id = parse_id(attribute, errors);
+            } else if path.is_ident("since") {
+                if since.is_some() {
+                    errors.push(Rule::Attribute, attribute, "`since` is given twice");
+                }
+                since = parse_since(attribute, errors);
             } else {
                 rest.push(attribute.clone());
             }
         }
-        Self { attrs: sort(&rest), oneway, id }
+        Self { attrs: sort(&rest), oneway, id, since }
     }
 }
 
@@ -121,6 +128,19 @@ fn parse_id(attribute: &Attribute, errors: &mut Errors) -> Option<(u64, TokenStr
         errors.push(Rule::Attribute, attribute, "this is no id");
     }
     id
+}
+
+/// The version in `#[since(...)]`.
+pub(crate) fn parse_since(attribute: &Attribute, errors: &mut Errors) -> Option<Since> {
+    let number = attribute.parse_args::<LitInt>().ok();
+    let version = number.and_then(|number| number.base10_parse().ok());
+    match version.filter(|version| *version >= 2) {
+        Some(version) => Some(Since { version, at: attribute.to_token_stream() }),
+        None => {
+            errors.push(Rule::Attribute, attribute, "this is no version");
+            None
+        }
+    }
 }
 
 /// Sorts attributes that have nothing to do with ipcz by where they belong.

@@ -3,7 +3,7 @@
 use ipcz_codegen::check::{self, Errors, Rule};
 use ipcz_codegen::emit;
 use ipcz_codegen::ir::{Arg, Interface, Method, Receiver, Returns, Type};
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 use syn::{
     FnArg, ItemTrait, Pat, PatType, ReceiverKind, Safety, Signature, TraitItem, TraitItemFn,
@@ -78,9 +78,6 @@ fn lower_item(item: &TraitItem, errors: &mut Errors) -> Option<Method> {
 fn lower_method(function: &TraitItemFn, errors: &mut Errors) -> Method {
     let signature = &function.sig;
     let name = signature.ident.to_string();
-    if let Some(body) = &function.default {
-        errors.push(Rule::DefaultBody, body, &name);
-    }
     special(signature, errors);
     if !signature.generics.params.is_empty() {
         errors.push(Rule::GenericMethod, &signature.generics.params, &name);
@@ -88,7 +85,7 @@ fn lower_method(function: &TraitItemFn, errors: &mut Errors) -> Method {
     if let Some(clause) = &signature.generics.where_clause {
         errors.push(Rule::GenericMethod, clause, &name);
     }
-    let MethodAttrs { attrs, oneway, id } = MethodAttrs::parse(&function.attrs, errors);
+    let MethodAttrs { attrs, oneway, id, since } = MethodAttrs::parse(&function.attrs, errors);
     Method {
         attrs,
         name: signature.ident.clone(),
@@ -96,8 +93,11 @@ fn lower_method(function: &TraitItemFn, errors: &mut Errors) -> Method {
         oneway,
         is_async: signature.asyncness.is_some(),
         receiver: receiver(signature, errors),
+        self_span: self_span(signature),
         args: lower_args(signature, errors),
         returns: Returns::new(&signature.output),
+        since,
+        body: function.default.as_ref().map(ToTokens::to_token_stream),
     }
 }
 
@@ -116,6 +116,11 @@ fn special(signature: &Signature, errors: &mut Errors) {
     if let Some(variadic) = &signature.variadic {
         errors.push(Rule::SpecialMethod, variadic, "variadic");
     }
+}
+
+/// Where `self` stands, so that a default body knows it by the same name.
+fn self_span(signature: &Signature) -> Span {
+    signature.receiver().map_or_else(Span::call_site, |receiver| receiver.self_token.span)
 }
 
 fn receiver(signature: &Signature, errors: &mut Errors) -> Receiver {

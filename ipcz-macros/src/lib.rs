@@ -6,6 +6,7 @@ mod attrs;
 #[cfg(test)]
 mod golden;
 mod interface;
+mod message;
 
 use proc_macro::TokenStream;
 
@@ -15,13 +16,15 @@ use proc_macro::TokenStream;
 ///
 /// * the trait, in which `async fn` methods give futures that are `Send`, and are implemented by
 ///   `async fn` all the same;
-/// * `WordsProxy`, which has methods of the same names; it does not implement the trait. A method with a reply gives a `Call`, which can be
+/// * `WordsProxy`, which has methods of the same names. A method with a reply gives a `Call`, which can be
 ///   awaited on any executor or waited for; a `#[oneway]` method gives a `Sent`.
 ///   `WordsProxy::pair(&node)` makes a proxy and the receiver that its calls reach;
 /// * `WordsReceiver`, which has a server take the calls: `serve(server).await` or
-///   `serve_blocking(server)`.
+///   `serve_blocking(server)`;
+/// * `WordsClient`, a trait with a method of the same name for each, which the proxy implements, and `ipcz::Local`
+///   (or `ipcz::LocalExclusive`) around a server of this process: for code that works with either.
 ///
-/// Both ends are values, as are portals and OS handles: they may be arguments and results of any
+/// Both ends are values, as are portals, streams, shared memory and OS handles: they may be arguments and results of any
 /// interface, by themselves or inside of other types.
 ///
 /// # Options
@@ -42,7 +45,9 @@ use proc_macro::TokenStream;
 /// of these inside of an `Option` or `Result`) are moved as one copy.
 ///
 /// `#[oneway]` says that nothing comes back. `#[id(7)]` gives a method an id, in place of its name's
-/// hash: it can then be renamed. Documentation, `#[cfg]`, `#[deprecated]` and the levels of lints
+/// hash: it can then be renamed. `#[since(2)]` says with which version of the interface a method came: newer ones
+/// stand below older ones, and the newest gives the interface its version. A method may have a body, which is what
+/// servers do that do not say otherwise. Documentation, `#[cfg]`, `#[deprecated]` and the levels of lints
 /// hold for the proxy's methods as well.
 ///
 /// A method that panics fails its call with `CallError::Panicked`; the panic hook says why, and the
@@ -50,4 +55,22 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn interface(options: TokenStream, item: TokenStream) -> TokenStream {
     interface::expand(options.into(), item.into()).into()
+}
+
+/// Makes a type one that may grow: peers that were built with another version of it understand what they know.
+///
+/// It emits serde's `Serialize` and `Deserialize`, so do not derive those too. A value is
+/// written with its length, wherever it stands: in an argument, in a `Vec`, in a map, in another type.
+///
+/// * Fields are added at the end, with `#[since(n)]`, where `n` is the version of the type. A peer that does not
+///   know them skips them; where they are absent they have their type's `Default`.
+/// * Variants of an enum are added at the end, with `#[since(n)]`. A peer that does not know one sees the
+///   variant that is marked `#[unknown]`, which has no fields and cannot be sent; without one it refuses the
+///   message. So mark one before there is a second version.
+///
+/// Parameters of the type are types that can be sent. `#[serde(...)]` on fields is passed on.
+/// `#[ipcz(crate = "path::to::ipcz")]` says where the `ipcz` crate is, if not at `::ipcz`.
+#[proc_macro_derive(Message, attributes(since, unknown, ipcz, serde))]
+pub fn message(item: TokenStream) -> TokenStream {
+    message::expand(item.into()).into()
 }

@@ -1,7 +1,7 @@
 //! Connections: what two nodes see of each other when they meet.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use ipcz_core::{ConnectRefused, NodeName, PeerId, Relation};
 use crate::driver::Transport;
 use crate::driver::unix::Credentials;
 use crate::error::{Disconnect, Error, ErrorKind};
+use crate::rpc::DirectoryProxy;
 use crate::shell::ConnectionState;
 use crate::sync::lock;
 use crate::{ConnectOptions, Endpoint, Node, Portal};
@@ -45,6 +46,8 @@ pub struct Connection {
     portals: Mutex<Vec<Option<Portal>>>,
     state: Arc<ConnectionState>,
     credentials: Option<Credentials>,
+    /// What the other side offers, once somebody has asked.
+    directory: OnceLock<Option<DirectoryProxy>>,
 }
 
 impl Connection {
@@ -78,7 +81,14 @@ impl Connection {
         let portals = portals.into_iter().map(|id| Some(node.portal(id)));
         let portals = Mutex::new(portals.collect());
         shared.activate(&link);
-        Ok(Self { node: node.clone(), peer, portals, state, credentials: None })
+        Ok(Self {
+            node: node.clone(),
+            peer,
+            portals,
+            state,
+            credentials: None,
+            directory: OnceLock::new(),
+        })
     }
 
     pub(crate) fn with_credentials(mut self, credentials: Credentials) -> Self {
@@ -108,6 +118,10 @@ impl Connection {
     /// [`ErrorKind::NoSuchPortal`] if the portal was taken before.
     pub fn bootstrap<E: Endpoint>(&self) -> Result<E, Error> {
         self.take_portal(0).map(E::from_portal)
+    }
+
+    pub(crate) fn directory(&self) -> &OnceLock<Option<DirectoryProxy>> {
+        &self.directory
     }
 
     /// Who made the connection, as the kernel knows it: for connections over a path.

@@ -40,6 +40,10 @@ pub enum DisconnectKind {
     /// A parcel that was put on this route held an [`Object`](crate::Object) that cannot leave its
     /// node, and the route led to another one.
     Unsendable,
+    /// The server of a typed portal was stopped on purpose, and has finished what it had begun.
+    Stopped,
+    /// The server of a typed portal panicked, outside of the calls that it was serving.
+    Panicked,
     /// A node on the way sent a parcel that was [rejected](crate::Parcel::reject), and was cut off.
     Rejected,
     /// A parcel held handles that a broker had to pass on, and they could not be: the broker is gone,
@@ -50,6 +54,11 @@ pub enum DisconnectKind {
 impl Disconnect {
     /// The peer portal was closed.
     pub(crate) const PEER_CLOSED: Self = Self { kind: DisconnectKind::PeerClosed, node: None };
+
+    /// The other end said why it closes the portal.
+    pub(crate) fn said(kind: DisconnectKind) -> Self {
+        Self { kind, node: None }
+    }
 
     /// The node of this name, which may be one's own, was shut down.
     pub(crate) fn shut_down(node: NodeName) -> Self {
@@ -91,6 +100,8 @@ impl fmt::Display for Disconnect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.kind, self.node) {
             (DisconnectKind::PeerClosed, _) => return f.write_str("the peer portal was closed"),
+            (DisconnectKind::Stopped, _) => return f.write_str("the server was stopped"),
+            (DisconnectKind::Panicked, _) => return f.write_str("the server panicked"),
             (_, Some(node)) => write!(f, "node {node}: ")?,
             (DisconnectKind::NodeLost, None) => {
                 return f.write_str(
@@ -100,7 +111,10 @@ impl fmt::Display for Disconnect {
             (_, None) => f.write_str("the node at the other end of the connection: ")?,
         }
         f.write_str(match self.kind {
-            DisconnectKind::PeerClosed | DisconnectKind::NodeLost => "its process is gone",
+            DisconnectKind::PeerClosed
+            | DisconnectKind::NodeLost
+            | DisconnectKind::Stopped
+            | DisconnectKind::Panicked => "its process is gone",
             DisconnectKind::Shutdown => "it shut down or ended the connection",
             DisconnectKind::Violation => "it broke the protocol and was cut off",
             DisconnectKind::RouteBroken => "it found the route's ends at odds and gave it up",

@@ -85,6 +85,32 @@ pub use error::{
 };
 pub use ipcz_core::{NodeName, PeerInfo, Relation, Route, Topology};
 /// ```
+/// use ipcz::Message;
+///
+/// #[derive(Message)]
+/// struct Counts {
+///     lines: u64,
+///     words: u64,
+///     #[since(2)]
+///     longest: Option<u64>,
+/// }
+///
+/// #[derive(Message)]
+/// enum Encoding {
+///     Utf8,
+///     Latin1,
+///     #[unknown]
+///     Other,
+/// }
+///
+/// #[ipcz::interface]
+/// trait WordCounter {
+///     async fn count(&self, text: Vec<u8>, encoding: Encoding) -> Counts;
+/// }
+/// ```
+///
+pub use ipcz_macros::Message;
+/// ```
 /// #[ipcz::interface(name = "demo.Greeter")]
 /// trait Greeter {
 ///     /// Says something nice.
@@ -121,7 +147,11 @@ pub use parcel::{Handle, Parcel};
 pub use partial::{ParcelSize, Partial, RecvWithinError};
 pub use portal::Portal;
 pub use recv::Recv;
-pub use rpc::{Call, CallError, CodecError, Endpoint, Sent, ServeError};
+pub use rpc::{
+    Associated, Call, CallError, Calling, CallingLocal, CodecError, Context, Endpoint, Load, Local,
+    LocalExclusive, NotOffered, Piped, Proxy, Receiver, ReceiverSet, Sent, ServeError, Services,
+    Stopper, Stream, StreamError, StreamSender, context,
+};
 pub use shell::ParcelReader;
 pub use transaction::{GetTransaction, PutTransaction};
 pub use trap::{Conditions, Satisfied, Status, TrapEvent, TrapFlags};

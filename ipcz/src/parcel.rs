@@ -222,6 +222,11 @@ impl Parcel {
         Ok(())
     }
 
+    /// The connection that it came over.
+    pub(crate) fn origin(&self) -> Option<&Arc<Origin>> {
+        self.origin.as_ref()
+    }
+
     /// Tells the driver, as [`Parcel::reject`] does, and nobody else. Gives whether the parcel came
     /// from another node.
     #[allow(dead_code, reason = "the C interface reports without disconnecting")]

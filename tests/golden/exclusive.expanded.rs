@@ -7,6 +7,16 @@ pub(crate) trait Progress {
         &self,
     ) -> impl ::core::future::Future<Output = Result<(), String>> + ::core::marker::Send;
 }
+/// What can be called as a [`Progress`]: a [`ProgressProxy`], or a server of this process. For code that does not mind.
+#[allow(dead_code)]
+pub(crate) trait ProgressClient {
+    /// Calls `Progress::update`.
+    fn update(&self, done: u64) -> impl crate::renamed::__private::Calling<()>;
+    /// Calls `Progress::finish`.
+    fn finish(&self) -> impl crate::renamed::__private::Calling<()>;
+    /// Calls `Progress::look`.
+    fn look(&self) -> impl crate::renamed::__private::Calling<(), String>;
+}
 /// Calls a [`Progress`] server, whichever node it is on. Its methods are the trait's.
 #[allow(dead_code)]
 pub(crate) struct ProgressProxy {
@@ -37,15 +47,12 @@ const _: () = {
         pub(crate) fn update(&self, done: u64) -> __ipcz::Sent {
             self.end
                 .notify(
-                    __ipcz::Method {
-                        id: 0xa0ad_6831_2a3d_0454 ^ __INTERFACE,
-                        name: "Progress::update",
-                    },
+                    __ipcz::Method::new(
+                        0xa0ad_6831_2a3d_0454 ^ __INTERFACE,
+                        "Progress::update",
+                    ),
                     move |to| {
-                        to.put::<
-                                __ipcz::Plain,
-                                u64,
-                            >("argument `done` of `Progress::update`", done)?;
+                        to.put::<__ipcz::Plain, u64>("done", done)?;
                         ::core::result::Result::Ok(())
                     },
                 )
@@ -55,13 +62,13 @@ const _: () = {
             self.end
                 .call::<
                     __ipcz::Always<__ipcz::Plain>,
-                    (),
-                    ::core::convert::Infallible,
+                    _,
+                    _,
                 >(
-                    __ipcz::Method {
-                        id: 0x6917_a5ba_b915_40f2 ^ __INTERFACE,
-                        name: "Progress::finish",
-                    },
+                    __ipcz::Method::new(
+                        0x6917_a5ba_b915_40f2 ^ __INTERFACE,
+                        "Progress::finish",
+                    ),
                     |_| ::core::result::Result::Ok(()),
                 )
         }
@@ -70,13 +77,13 @@ const _: () = {
             self.end
                 .call::<
                     __ipcz::Fallible<__ipcz::Plain>,
-                    (),
-                    String,
+                    _,
+                    _,
                 >(
-                    __ipcz::Method {
-                        id: 0xcdec_edad_70d5_8d36 ^ __INTERFACE,
-                        name: "Progress::look",
-                    },
+                    __ipcz::Method::new(
+                        0xcdec_edad_70d5_8d36 ^ __INTERFACE,
+                        "Progress::look",
+                    ),
                     |_| ::core::result::Result::Ok(()),
                 )
         }
@@ -86,6 +93,7 @@ const _: () = {
         const INTERFACE: &'static str = ::core::concat!(
             ::core::module_path!(), "::Progress"
         );
+        const VERSION: ::core::primitive::u32 = 1u32;
         fn from_portal(portal: __ipcz::Portal) -> Self {
             Self {
                 end: ::core::convert::From::from(portal),
@@ -110,11 +118,7 @@ const _: () = {
             &self,
             serializer: __S,
         ) -> ::core::result::Result<__S::Ok, __S::Error> {
-            __ipcz::serialize_portal(
-                "a `ProgressProxy`",
-                || self.end.take_portal(),
-                serializer,
-            )
+            __ipcz::serialize_client("a `ProgressProxy`", &self.end, serializer)
         }
     }
     #[automatically_derived]
@@ -122,8 +126,7 @@ const _: () = {
         fn deserialize<__D: __ipcz::serde::Deserializer<'de>>(
             deserializer: __D,
         ) -> ::core::result::Result<Self, __D::Error> {
-            __ipcz::deserialize_portal(deserializer)
-                .map(<Self as __ipcz::Endpoint>::from_portal)
+            __ipcz::deserialize_client(deserializer).map(|end| Self { end })
         }
     }
     impl ProgressReceiver {
@@ -159,6 +162,7 @@ const _: () = {
         const INTERFACE: &'static str = ::core::concat!(
             ::core::module_path!(), "::Progress"
         );
+        const VERSION: ::core::primitive::u32 = 1u32;
         fn from_portal(portal: __ipcz::Portal) -> Self {
             Self {
                 end: ::core::convert::From::from(portal),
@@ -183,11 +187,7 @@ const _: () = {
             &self,
             serializer: __S,
         ) -> ::core::result::Result<__S::Ok, __S::Error> {
-            __ipcz::serialize_portal(
-                "a `ProgressReceiver`",
-                || self.end.take_portal(),
-                serializer,
-            )
+            __ipcz::serialize_incoming("a `ProgressReceiver`", &self.end, serializer)
         }
     }
     #[automatically_derived]
@@ -195,8 +195,64 @@ const _: () = {
         fn deserialize<__D: __ipcz::serde::Deserializer<'de>>(
             deserializer: __D,
         ) -> ::core::result::Result<Self, __D::Error> {
-            __ipcz::deserialize_portal(deserializer)
-                .map(<Self as __ipcz::Endpoint>::from_portal)
+            __ipcz::deserialize_incoming(deserializer).map(|end| Self { end })
+        }
+    }
+    #[automatically_derived]
+    impl __ipcz::Proxy for ProgressProxy {
+        type Receiver = ProgressReceiver;
+        fn client(&self) -> &__ipcz::Client {
+            &self.end
+        }
+        fn from_client(end: __ipcz::Client) -> Self {
+            Self { end }
+        }
+    }
+    #[automatically_derived]
+    impl __ipcz::Receiver for ProgressReceiver {
+        type Proxy = ProgressProxy;
+        fn incoming(&mut self) -> &mut __ipcz::Incoming {
+            &mut self.end
+        }
+    }
+    #[automatically_derived]
+    impl ProgressClient for ProgressProxy {
+        fn update(&self, done: u64) -> impl __ipcz::Calling<()> {
+            <ProgressProxy>::update(self, done)
+        }
+        fn finish(&self) -> impl __ipcz::Calling<()> {
+            <ProgressProxy>::finish(self)
+        }
+        fn look(&self) -> impl __ipcz::Calling<(), String> {
+            <ProgressProxy>::look(self)
+        }
+    }
+    #[automatically_derived]
+    impl<__Server: Progress + ::core::marker::Send> ProgressClient
+    for __ipcz::LocalExclusive<__Server> {
+        fn update(&self, done: u64) -> impl __ipcz::Calling<()> {
+            async move {
+                let mut server = self.server().await;
+                ::core::result::Result::Ok(
+                    <__Server as Progress>::update(&mut server, done),
+                )
+            }
+        }
+        fn finish(&self) -> impl __ipcz::Calling<()> {
+            async move {
+                let mut server = self.server().await;
+                ::core::result::Result::Ok(
+                    <__Server as Progress>::finish(&mut server).await,
+                )
+            }
+        }
+        fn look(&self) -> impl __ipcz::Calling<(), String> {
+            async move {
+                let mut server = self.server().await;
+                <__Server as Progress>::look(&mut server)
+                    .await
+                    .map_err(__ipcz::CallError::Application)
+            }
         }
     }
     #[automatically_derived]
@@ -209,53 +265,45 @@ const _: () = {
             ::core::option::Option<__ipcz::Parcel>,
             __ipcz::CodecError,
         > {
-            match request.method() ^ __INTERFACE {
-                0xa0ad_6831_2a3d_0454 => {
-                    let (answer, message, handles) = request.split();
-                    let mut from = __ipcz::Decoder::new(message.arguments(), handles);
-                    let done = from
-                        .take::<
-                            __ipcz::Plain,
-                            u64,
-                        >("argument `done` of `Progress::update`")?;
-                    from.finish("arguments of `Progress::update`")?;
-                    let result = <__Server as Progress>::update(server, done);
-                    ::core::result::Result::Ok(
+            ::core::result::Result::Ok(
+                match request.method() ^ __INTERFACE {
+                    0xa0ad_6831_2a3d_0454 => {
+                        let (answer, message, handles) = request.split();
+                        let mut from = message.decoder("Progress::update", handles);
+                        let done = from.take::<__ipcz::Plain, u64>("done")?;
+                        from.finish("arguments of `Progress::update`")?;
+                        let result = <__Server as Progress>::update(server, done);
                         answer
                             .reply::<
                                 __ipcz::Always<__ipcz::Plain>,
                                 _,
-                            >("result of `Progress::update`", result),
-                    )
-                }
-                0x6917_a5ba_b915_40f2 => {
-                    let (answer, message, handles) = request.split();
-                    let from = __ipcz::Decoder::new(message.arguments(), handles);
-                    from.finish("arguments of `Progress::finish`")?;
-                    let result = <__Server as Progress>::finish(server).await;
-                    ::core::result::Result::Ok(
+                            >("Progress::update", result)
+                    }
+                    0x6917_a5ba_b915_40f2 => {
+                        let (answer, message, handles) = request.split();
+                        let from = message.decoder("Progress::finish", handles);
+                        from.finish("arguments of `Progress::finish`")?;
+                        let result = <__Server as Progress>::finish(server).await;
                         answer
                             .reply::<
                                 __ipcz::Always<__ipcz::Plain>,
                                 _,
-                            >("result of `Progress::finish`", result),
-                    )
-                }
-                0xcdec_edad_70d5_8d36 => {
-                    let (answer, message, handles) = request.split();
-                    let from = __ipcz::Decoder::new(message.arguments(), handles);
-                    from.finish("arguments of `Progress::look`")?;
-                    let result = <__Server as Progress>::look(server).await;
-                    ::core::result::Result::Ok(
+                            >("Progress::finish", result)
+                    }
+                    0xcdec_edad_70d5_8d36 => {
+                        let (answer, message, handles) = request.split();
+                        let from = message.decoder("Progress::look", handles);
+                        from.finish("arguments of `Progress::look`")?;
+                        let result = <__Server as Progress>::look(server).await;
                         answer
                             .reply::<
                                 __ipcz::Fallible<__ipcz::Plain>,
                                 _,
-                            >("result of `Progress::look`", result),
-                    )
-                }
-                _ => ::core::result::Result::Ok(request.unknown_method()),
-            }
+                            >("Progress::look", result)
+                    }
+                    _ => request.other::<Self>(),
+                },
+            )
         }
     }
 };

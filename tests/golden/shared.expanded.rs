@@ -21,6 +21,30 @@ pub trait WordCounter {
     #[deprecated = "use `count`"]
     fn total(&self) -> u64;
 }
+/// What can be called as a [`WordCounter`]: a [`WordCounterProxy`], or a server of this process. For code that does not mind.
+#[allow(dead_code)]
+pub trait WordCounterClient {
+    /// Counts, and reports to `watcher`.
+    fn count(
+        &self,
+        file: OsHandle,
+        watcher: ProgressProxy,
+    ) -> impl ::ipcz::__private::Calling<Counts, CountError>;
+    /// Takes bytes in every form.
+    fn bytes(
+        &self,
+        a: &[u8],
+        b: Vec<u8>,
+        c: [u8; 4],
+        d: Option<Vec<u8>>,
+    ) -> impl ::ipcz::__private::Calling<Vec<u8>>;
+    /// Calls `WordCounter::log`.
+    fn log(&self, line: &str) -> impl ::ipcz::__private::Calling<()>;
+    /// Calls `WordCounter::total`.
+    #[deprecated = "use `count`"]
+    #[cfg(feature = "old")]
+    fn total(&self) -> impl ::ipcz::__private::Calling<u64>;
+}
 /// Calls a [`WordCounter`] server, whichever node it is on. Its methods are the trait's.
 #[allow(dead_code)]
 pub struct WordCounterProxy {
@@ -56,22 +80,16 @@ const _: () = {
             self.end
                 .call::<
                     __ipcz::Fallible<__ipcz::Plain>,
-                    Counts,
-                    CountError,
+                    _,
+                    _,
                 >(
-                    __ipcz::Method {
-                        id: 0xb1e5_e28e_4479_a274 ^ __INTERFACE,
-                        name: "WordCounter::count",
-                    },
+                    __ipcz::Method::new(
+                        0xb1e5_e28e_4479_a274 ^ __INTERFACE,
+                        "WordCounter::count",
+                    ),
                     move |to| {
-                        to.put::<
-                                __ipcz::Plain,
-                                OsHandle,
-                            >("argument `file` of `WordCounter::count`", file)?;
-                        to.put::<
-                                __ipcz::Plain,
-                                ProgressProxy,
-                            >("argument `watcher` of `WordCounter::count`", watcher)?;
+                        to.put::<__ipcz::Plain, OsHandle>("file", file)?;
+                        to.put::<__ipcz::Plain, ProgressProxy>("watcher", watcher)?;
                         ::core::result::Result::Ok(())
                     },
                 )
@@ -87,30 +105,21 @@ const _: () = {
             self.end
                 .call::<
                     __ipcz::Always<__ipcz::Bytes>,
-                    Vec<u8>,
-                    ::core::convert::Infallible,
+                    _,
+                    _,
                 >(
-                    __ipcz::Method {
-                        id: 0x2f2e_c047_4f1c_4fe4 ^ __INTERFACE,
-                        name: "WordCounter::bytes",
-                    },
+                    __ipcz::Method::new(
+                        0x2f2e_c047_4f1c_4fe4 ^ __INTERFACE,
+                        "WordCounter::bytes",
+                    ),
                     move |to| {
-                        to.put::<
-                                __ipcz::Bytes,
-                                &[u8],
-                            >("argument `a` of `WordCounter::bytes`", a)?;
-                        to.put::<
-                                __ipcz::Bytes,
-                                Vec<u8>,
-                            >("argument `b` of `WordCounter::bytes`", b)?;
-                        to.put::<
-                                __ipcz::Array,
-                                [u8; 4],
-                            >("argument `c` of `WordCounter::bytes`", c)?;
+                        to.put::<__ipcz::Bytes, &[u8]>("a", a)?;
+                        to.put::<__ipcz::Bytes, Vec<u8>>("b", b)?;
+                        to.put::<__ipcz::Array, [u8; 4]>("c", c)?;
                         to.put::<
                                 __ipcz::Optional<__ipcz::Bytes>,
                                 Option<Vec<u8>>,
-                            >("argument `d` of `WordCounter::bytes`", d)?;
+                            >("d", d)?;
                         ::core::result::Result::Ok(())
                     },
                 )
@@ -119,15 +128,12 @@ const _: () = {
         pub fn log(&self, line: &str) -> __ipcz::Sent {
             self.end
                 .notify(
-                    __ipcz::Method {
-                        id: 0x1250_7319_1daf_5431 ^ __INTERFACE,
-                        name: "WordCounter::log",
-                    },
+                    __ipcz::Method::new(
+                        0x1250_7319_1daf_5431 ^ __INTERFACE,
+                        "WordCounter::log",
+                    ),
                     move |to| {
-                        to.put::<
-                                __ipcz::Plain,
-                                &str,
-                            >("argument `line` of `WordCounter::log`", line)?;
+                        to.put::<__ipcz::Plain, &str>("line", line)?;
                         ::core::result::Result::Ok(())
                     },
                 )
@@ -139,13 +145,13 @@ const _: () = {
             self.end
                 .call::<
                     __ipcz::Always<__ipcz::Plain>,
-                    u64,
-                    ::core::convert::Infallible,
+                    _,
+                    _,
                 >(
-                    __ipcz::Method {
-                        id: 0x0000_0000_0000_0007 ^ __INTERFACE,
-                        name: "WordCounter::total",
-                    },
+                    __ipcz::Method::new(
+                        0x0000_0000_0000_0007 ^ __INTERFACE,
+                        "WordCounter::total",
+                    ),
                     |_| ::core::result::Result::Ok(()),
                 )
         }
@@ -153,6 +159,7 @@ const _: () = {
     #[automatically_derived]
     impl __ipcz::Endpoint for WordCounterProxy {
         const INTERFACE: &'static str = "demo.words.WordCounter";
+        const VERSION: ::core::primitive::u32 = 1u32;
         fn from_portal(portal: __ipcz::Portal) -> Self {
             Self {
                 end: ::core::convert::From::from(portal),
@@ -177,11 +184,7 @@ const _: () = {
             &self,
             serializer: __S,
         ) -> ::core::result::Result<__S::Ok, __S::Error> {
-            __ipcz::serialize_portal(
-                "a `WordCounterProxy`",
-                || self.end.take_portal(),
-                serializer,
-            )
+            __ipcz::serialize_client("a `WordCounterProxy`", &self.end, serializer)
         }
     }
     #[automatically_derived]
@@ -189,8 +192,7 @@ const _: () = {
         fn deserialize<__D: __ipcz::serde::Deserializer<'de>>(
             deserializer: __D,
         ) -> ::core::result::Result<Self, __D::Error> {
-            __ipcz::deserialize_portal(deserializer)
-                .map(<Self as __ipcz::Endpoint>::from_portal)
+            __ipcz::deserialize_client(deserializer).map(|end| Self { end })
         }
     }
     impl WordCounterReceiver {
@@ -224,6 +226,7 @@ const _: () = {
     #[automatically_derived]
     impl __ipcz::Endpoint for WordCounterReceiver {
         const INTERFACE: &'static str = "demo.words.WordCounter";
+        const VERSION: ::core::primitive::u32 = 1u32;
         fn from_portal(portal: __ipcz::Portal) -> Self {
             Self {
                 end: ::core::convert::From::from(portal),
@@ -248,11 +251,7 @@ const _: () = {
             &self,
             serializer: __S,
         ) -> ::core::result::Result<__S::Ok, __S::Error> {
-            __ipcz::serialize_portal(
-                "a `WordCounterReceiver`",
-                || self.end.take_portal(),
-                serializer,
-            )
+            __ipcz::serialize_incoming("a `WordCounterReceiver`", &self.end, serializer)
         }
     }
     #[automatically_derived]
@@ -260,8 +259,96 @@ const _: () = {
         fn deserialize<__D: __ipcz::serde::Deserializer<'de>>(
             deserializer: __D,
         ) -> ::core::result::Result<Self, __D::Error> {
-            __ipcz::deserialize_portal(deserializer)
-                .map(<Self as __ipcz::Endpoint>::from_portal)
+            __ipcz::deserialize_incoming(deserializer).map(|end| Self { end })
+        }
+    }
+    #[automatically_derived]
+    impl __ipcz::Proxy for WordCounterProxy {
+        type Receiver = WordCounterReceiver;
+        fn client(&self) -> &__ipcz::Client {
+            &self.end
+        }
+        fn from_client(end: __ipcz::Client) -> Self {
+            Self { end }
+        }
+    }
+    #[automatically_derived]
+    impl __ipcz::Receiver for WordCounterReceiver {
+        type Proxy = WordCounterProxy;
+        fn incoming(&mut self) -> &mut __ipcz::Incoming {
+            &mut self.end
+        }
+    }
+    #[automatically_derived]
+    impl WordCounterClient for WordCounterProxy {
+        fn count(
+            &self,
+            file: OsHandle,
+            watcher: ProgressProxy,
+        ) -> impl __ipcz::Calling<Counts, CountError> {
+            <WordCounterProxy>::count(self, file, watcher)
+        }
+        fn bytes(
+            &self,
+            a: &[u8],
+            b: Vec<u8>,
+            c: [u8; 4],
+            d: Option<Vec<u8>>,
+        ) -> impl __ipcz::Calling<Vec<u8>> {
+            <WordCounterProxy>::bytes(self, a, b, c, d)
+        }
+        fn log(&self, line: &str) -> impl __ipcz::Calling<()> {
+            <WordCounterProxy>::log(self, line)
+        }
+        #[allow(deprecated)]
+        #[cfg(feature = "old")]
+        fn total(&self) -> impl __ipcz::Calling<u64> {
+            <WordCounterProxy>::total(self)
+        }
+    }
+    #[automatically_derived]
+    impl<
+        __Server: WordCounter + ::core::marker::Send + ::core::marker::Sync,
+    > WordCounterClient for __ipcz::Local<__Server> {
+        fn count(
+            &self,
+            file: OsHandle,
+            watcher: ProgressProxy,
+        ) -> impl __ipcz::Calling<Counts, CountError> {
+            async move {
+                <__Server as WordCounter>::count(self.server(), file, watcher)
+                    .await
+                    .map_err(__ipcz::CallError::Application)
+            }
+        }
+        fn bytes(
+            &self,
+            a: &[u8],
+            b: Vec<u8>,
+            c: [u8; 4],
+            d: Option<Vec<u8>>,
+        ) -> impl __ipcz::Calling<Vec<u8>> {
+            async move {
+                ::core::result::Result::Ok(
+                    <__Server as WordCounter>::bytes(self.server(), a, b, c, d).await,
+                )
+            }
+        }
+        fn log(&self, line: &str) -> impl __ipcz::Calling<()> {
+            async move {
+                ::core::result::Result::Ok(
+                    <__Server as WordCounter>::log(self.server(), line),
+                )
+            }
+        }
+        #[allow(deprecated)]
+        #[cfg(feature = "old")]
+        fn total(&self) -> impl __ipcz::Calling<u64> {
+            async move {
+                ::core::result::Result::Ok(
+                    <__Server as WordCounter>::total(self.server()),
+                )
+            }
         }
     }
     #[automatically_derived]
@@ -275,100 +362,75 @@ const _: () = {
             ::core::option::Option<__ipcz::Parcel>,
             __ipcz::CodecError,
         > {
-            match request.method() ^ __INTERFACE {
-                0xb1e5_e28e_4479_a274 => {
-                    let (answer, message, handles) = request.split();
-                    let mut from = __ipcz::Decoder::new(message.arguments(), handles);
-                    let file = from
-                        .take::<
-                            __ipcz::Plain,
-                            OsHandle,
-                        >("argument `file` of `WordCounter::count`")?;
-                    let watcher = from
-                        .take::<
-                            __ipcz::Plain,
-                            ProgressProxy,
-                        >("argument `watcher` of `WordCounter::count`")?;
-                    from.finish("arguments of `WordCounter::count`")?;
-                    let result = <__Server as WordCounter>::count(server, file, watcher)
-                        .await;
-                    ::core::result::Result::Ok(
+            ::core::result::Result::Ok(
+                match request.method() ^ __INTERFACE {
+                    0xb1e5_e28e_4479_a274 => {
+                        let (answer, message, handles) = request.split();
+                        let mut from = message.decoder("WordCounter::count", handles);
+                        let file = from.take::<__ipcz::Plain, OsHandle>("file")?;
+                        let watcher = from
+                            .take::<__ipcz::Plain, ProgressProxy>("watcher")?;
+                        from.finish("arguments of `WordCounter::count`")?;
+                        let result = <__Server as WordCounter>::count(
+                                server,
+                                file,
+                                watcher,
+                            )
+                            .await;
                         answer
                             .reply::<
                                 __ipcz::Fallible<__ipcz::Plain>,
                                 _,
-                            >("result of `WordCounter::count`", result),
-                    )
-                }
-                0x2f2e_c047_4f1c_4fe4 => {
-                    let (answer, message, handles) = request.split();
-                    let mut from = __ipcz::Decoder::new(message.arguments(), handles);
-                    let a = from
-                        .take::<
-                            __ipcz::Bytes,
-                            &[u8],
-                        >("argument `a` of `WordCounter::bytes`")?;
-                    let b = from
-                        .take::<
-                            __ipcz::Bytes,
-                            Vec<u8>,
-                        >("argument `b` of `WordCounter::bytes`")?;
-                    let c = from
-                        .take::<
-                            __ipcz::Array,
-                            [u8; 4],
-                        >("argument `c` of `WordCounter::bytes`")?;
-                    let d = from
-                        .take::<
-                            __ipcz::Optional<__ipcz::Bytes>,
-                            Option<Vec<u8>>,
-                        >("argument `d` of `WordCounter::bytes`")?;
-                    from.finish("arguments of `WordCounter::bytes`")?;
-                    let result = <__Server as WordCounter>::bytes(server, a, b, c, d)
-                        .await;
-                    ::core::result::Result::Ok(
+                            >("WordCounter::count", result)
+                    }
+                    0x2f2e_c047_4f1c_4fe4 => {
+                        let (answer, message, handles) = request.split();
+                        let mut from = message.decoder("WordCounter::bytes", handles);
+                        let a = from.take::<__ipcz::Bytes, &[u8]>("a")?;
+                        let b = from.take::<__ipcz::Bytes, Vec<u8>>("b")?;
+                        let c = from.take::<__ipcz::Array, [u8; 4]>("c")?;
+                        let d = from
+                            .take::<
+                                __ipcz::Optional<__ipcz::Bytes>,
+                                Option<Vec<u8>>,
+                            >("d")?;
+                        from.finish("arguments of `WordCounter::bytes`")?;
+                        let result = <__Server as WordCounter>::bytes(server, a, b, c, d)
+                            .await;
                         answer
                             .reply::<
                                 __ipcz::Always<__ipcz::Bytes>,
                                 _,
-                            >("result of `WordCounter::bytes`", result),
-                    )
-                }
-                0x1250_7319_1daf_5431 => {
-                    let (answer, message, handles) = request.split();
-                    let mut from = __ipcz::Decoder::new(message.arguments(), handles);
-                    let line = from
-                        .take::<
-                            __ipcz::Plain,
-                            &str,
-                        >("argument `line` of `WordCounter::log`")?;
-                    from.finish("arguments of `WordCounter::log`")?;
-                    let result = <__Server as WordCounter>::log(server, line);
-                    ::core::result::Result::Ok(
+                            >("WordCounter::bytes", result)
+                    }
+                    0x1250_7319_1daf_5431 => {
+                        let (answer, message, handles) = request.split();
+                        let mut from = message.decoder("WordCounter::log", handles);
+                        let line = from.take::<__ipcz::Plain, &str>("line")?;
+                        from.finish("arguments of `WordCounter::log`")?;
+                        let result = <__Server as WordCounter>::log(server, line);
                         answer
                             .reply::<
                                 __ipcz::Always<__ipcz::Plain>,
                                 _,
-                            >("result of `WordCounter::log`", result),
-                    )
-                }
-                #[cfg(feature = "old")]
-                #[allow(deprecated)]
-                0x0000_0000_0000_0007 => {
-                    let (answer, message, handles) = request.split();
-                    let from = __ipcz::Decoder::new(message.arguments(), handles);
-                    from.finish("arguments of `WordCounter::total`")?;
-                    let result = <__Server as WordCounter>::total(server);
-                    ::core::result::Result::Ok(
+                            >("WordCounter::log", result)
+                    }
+                    #[cfg(feature = "old")]
+                    #[allow(deprecated)]
+                    0x0000_0000_0000_0007 => {
+                        let (answer, message, handles) = request.split();
+                        let from = message.decoder("WordCounter::total", handles);
+                        from.finish("arguments of `WordCounter::total`")?;
+                        let result = <__Server as WordCounter>::total(server);
                         answer
                             .reply::<
                                 __ipcz::Always<__ipcz::Plain>,
                                 _,
-                            >("result of `WordCounter::total`", result),
-                    )
-                }
-                _ => ::core::result::Result::Ok(request.unknown_method()),
-            }
+                            >("WordCounter::total", result)
+                    }
+                    _ => request.other::<Self>(),
+                },
+            )
         }
     }
 };

@@ -115,7 +115,7 @@ pub(crate) fn hello(name: u128) -> Vec<u8> {
 pub(crate) fn hello_frame(name: u128) -> Vec<u8> {
     let head = hello(name);
     let mut frame = b"ipcz".to_vec();
-    frame.extend((head.len() as u32).to_le_bytes());
+    frame.extend(u32::try_from(head.len()).expect("a short head").to_le_bytes());
     frame.extend([0; 8]);
     frame.extend(head);
     frame

@@ -14,6 +14,7 @@ fn diagnostics() {
         cases.compile_fail(format!("ui/{}.rs", file_name(*rule)));
     }
     cases.compile_fail("ui/all_at_once.rs");
+    cases.compile_fail("ui/since_backwards_field.rs");
     if is_compiler("1.95") {
         cases.compile_fail("ui/not_send.rs");
         cases.compile_fail("ui/not_serializable.rs");

@@ -7,6 +7,13 @@ trait Words {
     #[id(7)]
     #[id(8)]
     async fn eight(&self);
+    #[since(1)]
+    async fn first(&self);
+    #[since]
+    async fn second(&self);
+    #[since(2)]
+    #[since(3)]
+    async fn third(&self);
 }
 
 fn main() {}

@@ -3,17 +3,19 @@
 //! Every broken rule is reported, not just the first. Front-ends report what only their own syntax can
 //! get wrong with the same [`Errors`] and the same catalogue of [`Rule`]s.
 
+mod message;
 mod rules;
 mod types;
 
 use std::collections::HashMap;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::ToTokens;
 
-use crate::ir::{Interface, Method, Returns, WireName};
+use crate::ir::{Interface, Method, Returns, Since, WireName};
 use crate::names;
 
+pub use message::message;
 pub use rules::Rule;
 
 /// Something wrong, and where.
@@ -65,8 +67,23 @@ pub fn interface(interface: &Interface, errors: &mut Errors) {
         errors.push(Rule::WireName, name, &name.value());
     }
     duplicates(interface, errors);
+    let versions = interface.methods.iter().map(|method| (&method.name, method.since.as_ref()));
+    since(versions, errors);
     for method in &interface.methods {
         self::method(method, errors);
+    }
+}
+
+/// Versions that go backwards in the order of declaration.
+fn since<'a>(versions: impl Iterator<Item = (&'a Ident, Option<&'a Since>)>, errors: &mut Errors) {
+    let mut newest = 1;
+    for (name, since) in versions {
+        let version = since.map_or(1, |since| since.version);
+        if version < newest {
+            let at = since.map_or_else(|| name.to_token_stream(), |since| since.at.clone());
+            errors.push(Rule::SinceBackwards, at, &name.to_string());
+        }
+        newest = newest.max(version);
     }
 }
 

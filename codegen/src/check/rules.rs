@@ -17,8 +17,12 @@ pub enum Rule {
     SpecialTrait,
     /// The trait has something else than methods.
     AssociatedItem,
-    /// The method has a body.
-    DefaultBody,
+    /// A version stands behind a later one.
+    SinceBackwards,
+    /// The derive stands on a union.
+    Union,
+    /// A variant that stands for unknown ones has fields, or is not the only one.
+    UnknownVariant,
     /// The method is generic.
     GenericMethod,
     /// The method is `unsafe`, `const`, `extern` or variadic.
@@ -71,7 +75,9 @@ impl Rule {
         Self::Supertraits,
         Self::SpecialTrait,
         Self::AssociatedItem,
-        Self::DefaultBody,
+        Self::SinceBackwards,
+        Self::Union,
+        Self::UnknownVariant,
         Self::GenericMethod,
         Self::SpecialMethod,
         Self::MissingReceiver,
@@ -102,15 +108,19 @@ impl Rule {
             Self::Options => format!(
                 "{it}: `interface` takes `name = \"full.name.of.Interface\"`, `crate = \"path::to::ipcz\"` and `local`"
             ),
-            Self::Attribute => format!("{it}: write `#[oneway]`, or `#[id(7)]` with a number of 64 bits"),
+            Self::Attribute => format!("{it}: write `#[oneway]`, `#[id(7)]` with a number of 64 bits, or `#[since(2)]` with a version from 2 on"),
             Self::GenericTrait => "an interface cannot be generic, because its peer has one set of types: \
                  put the types that it is used with into its methods".into(),
             Self::Supertraits => "an interface cannot have supertraits, because its peer knows its methods only: \
                  leave them out, and ask for the bounds where the server is used".into(),
             Self::SpecialTrait => format!("an interface cannot be `{it}`: leave that out"),
             Self::AssociatedItem => format!("an interface has methods only: move {it} out of it"),
-            Self::DefaultBody => format!(
-                "a method of an interface has no body here: end `{it}` with `;` and write the body in the server's impl"
+            Self::SinceBackwards => format!(
+                "`{it}` came earlier than what stands before it: put it further up, or correct its `#[since(...)]`"
+            ),
+            Self::Union => "a message is a `struct` or an `enum`: nobody can tell what a union holds".into(),
+            Self::UnknownVariant => format!(
+                "one variant without fields stands for all that are unknown: leave `#[unknown]` out at `{it}`, or its fields"
             ),
             Self::GenericMethod => format!(
                 "a method of an interface cannot be generic, because its peer has one set of types: \

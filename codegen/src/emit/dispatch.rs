@@ -29,10 +29,10 @@ impl Emitter<'_> {
                     ::core::option::Option<__ipcz::Parcel>,
                     __ipcz::CodecError,
                 > {
-                    match #request.method() ^ __INTERFACE {
+                    ::core::result::Result::Ok(match #request.method() ^ __INTERFACE {
                         #(#arms)*
-                        _ => ::core::result::Result::Ok(#request.unknown_method()),
-                    }
+                        _ => #request.other::<Self>(),
+                    })
                 }
             }
         }
@@ -44,12 +44,11 @@ impl Emitter<'_> {
         let (conditions, allow) = (conditions(&method.attrs), allow_deprecated(&method.attrs));
         let (server, request, from) = (local("server"), local("request"), local("from"));
         let (answer, message, handles) = (local("answer"), local("message"), local("handles"));
-        let takes = method.args.iter().map(|arg| self.take_argument(method, arg));
+        let takes = method.args.iter().map(|arg| self.take_argument(arg));
         let args = method.args.iter().map(|arg| &arg.name);
         let from_mut = (!method.args.is_empty()).then(|| quote!(mut));
         let wait = method.is_async.then(|| quote!(.await));
         let shape = self.reply(&method.returns).0;
-        let place = format!("result of `{title}`");
         let end = format!("arguments of `{title}`");
         let call = quote!(<__Server as #interface>::#name(#server #(, #args)*) #wait);
         let result = local("result");
@@ -57,18 +56,18 @@ impl Emitter<'_> {
             #conditions #allow
             #id => {
                 let (#answer, #message, #handles) = #request.split();
-                let #from_mut #from = __ipcz::Decoder::new(#message.arguments(), #handles);
+                let #from_mut #from = #message.decoder(#title, #handles);
                 #(#takes)*
                 #from.finish(#end)?;
                 let #result = #call;
-                ::core::result::Result::Ok(#answer.reply::<#shape, _>(#place, #result))
+                #answer.reply::<#shape, _>(#title, #result)
             }
         }
     }
 
-    fn take_argument(&self, method: &Method, Arg { name, ty }: &Arg) -> TokenStream {
+    fn take_argument(&self, Arg { name, ty }: &Arg) -> TokenStream {
         let from = local("from");
-        let place = format!("argument `{}` of `{}`", name.unraw(), self.title(method));
+        let place = name.unraw().to_string();
         // In the user's place, so that a type that cannot be sent is underlined there.
         let span = ty.syntax.span();
         let take = at(span, quote!(take));

@@ -23,10 +23,12 @@ impl Emitter<'_> {
     /// `Endpoint` and `Debug`.
     pub(super) fn endpoint(&self, end: &Ident) -> TokenStream {
         let (wire_name, shown) = (self.wire_name(), end.to_string());
+        let version = self.interface.version();
         quote! {
             #[automatically_derived]
             impl __ipcz::Endpoint for #end {
                 const INTERFACE: &'static str = #wire_name;
+                const VERSION: ::core::primitive::u32 = #version;
 
                 fn from_portal(portal: __ipcz::Portal) -> Self {
                     Self { end: ::core::convert::From::from(portal) }
@@ -50,10 +52,42 @@ impl Emitter<'_> {
         }
     }
 
+    /// `Proxy` and `Receiver`.
+    pub(super) fn roles(&self) -> TokenStream {
+        let (proxy, receiver) = (&self.proxy, &self.receiver);
+        quote! {
+            #[automatically_derived]
+            impl __ipcz::Proxy for #proxy {
+                type Receiver = #receiver;
+
+                fn client(&self) -> &__ipcz::Client {
+                    &self.end
+                }
+
+                fn from_client(end: __ipcz::Client) -> Self {
+                    Self { end }
+                }
+            }
+
+            #[automatically_derived]
+            impl __ipcz::Receiver for #receiver {
+                type Proxy = #proxy;
+
+                fn incoming(&mut self) -> &mut __ipcz::Incoming {
+                    &mut self.end
+                }
+            }
+        }
+    }
+
     /// `Serialize` and `Deserialize`, which work in a message only.
     pub(super) fn values(&self, end: &Ident) -> TokenStream {
         let serde = quote!(__ipcz::serde);
         let shown = format!("a `{end}`");
+        let (serialize, deserialize) = match *end == self.proxy {
+            true => (quote!(serialize_client), quote!(deserialize_client)),
+            false => (quote!(serialize_incoming), quote!(deserialize_incoming)),
+        };
         quote! {
             #[automatically_derived]
             impl #serde::Serialize for #end {
@@ -61,7 +95,7 @@ impl Emitter<'_> {
                     &self,
                     serializer: __S,
                 ) -> ::core::result::Result<__S::Ok, __S::Error> {
-                    __ipcz::serialize_portal(#shown, || self.end.take_portal(), serializer)
+                    __ipcz::#serialize(#shown, &self.end, serializer)
                 }
             }
 
@@ -70,8 +104,7 @@ impl Emitter<'_> {
                 fn deserialize<__D: #serde::Deserializer<'de>>(
                     deserializer: __D,
                 ) -> ::core::result::Result<Self, __D::Error> {
-                    __ipcz::deserialize_portal(deserializer)
-                        .map(<Self as __ipcz::Endpoint>::from_portal)
+                    __ipcz::#deserialize(deserializer).map(|end| Self { end })
                 }
             }
         }

@@ -33,8 +33,8 @@ impl Emitter<'_> {
         let (deprecated, others) = (&attrs.deprecated, &attrs.others);
         let name = &method.name;
         let receiver = match method.receiver {
-            Receiver::Shared => quote!(&self),
-            Receiver::Exclusive => quote!(&mut self),
+            Receiver::Shared => quote_spanned!(method.self_span=> &self),
+            Receiver::Exclusive => quote_spanned!(method.self_span=> &mut self),
         };
         let args = method.args.iter().map(|arg| {
             let (name, ty) = (&arg.name, &arg.ty.syntax);
@@ -55,9 +55,27 @@ impl Emitter<'_> {
             (false, Returns::Nothing) => TokenStream::new(),
             (false, _) => quote!(-> #output),
         };
+        let body = self.default_body(method);
+        let allow = method.body.as_ref().map(|_| quote!(#[allow(clippy::manual_async_fn)]));
         quote! {
-            #conditions #(#docs)* #deprecated #(#others)*
-            fn #name(#receiver #(, #args)*) #output;
+            #conditions #(#docs)* #deprecated #(#others)* #allow
+            fn #name(#receiver #(, #args)*) #output #body
         }
+    }
+
+    /// What a server does that does not implement `method`, or just the end of its declaration.
+    fn default_body(&self, method: &Method) -> TokenStream {
+        let Some(body) = &method.body else {
+            return quote!(;);
+        };
+        if !method.is_async {
+            return body.clone();
+        }
+        // The future holds the server: it can move between threads only if the server can.
+        let bound = self.future_bounds().map(|_| match method.receiver {
+            Receiver::Shared => quote!(where Self: ::core::marker::Sync),
+            Receiver::Exclusive => quote!(where Self: ::core::marker::Send),
+        });
+        quote!(#bound { async move #body })
     }
 }

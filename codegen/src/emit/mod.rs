@@ -4,9 +4,11 @@
 //! `::core` by its full path, and otherwise only `__private` of the `ipcz` crate, whose path is a
 //! parameter; so it does not matter what is in scope where it lands. Its local names are hygienic.
 
+mod client;
 mod dispatch;
 mod endpoint;
 mod handler;
+mod message;
 mod proxy;
 mod receiver;
 mod shape;
@@ -15,6 +17,8 @@ use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{format_ident, quote};
 
 use crate::ir::{Attrs, Interface, Method, Receiver, WireName};
+
+pub use message::message;
 
 /// Emits everything that `interface` stands for: its trait, proxy and receiver.
 ///
@@ -27,6 +31,7 @@ pub fn interface(interface: &Interface, ipcz: &TokenStream) -> TokenStream {
         receiver: suffixed(&interface.name, "Receiver"),
     };
     let handler = emitter.handler_trait();
+    let client = emitter.client_trait(ipcz);
     let proxy =
         emitter.end_struct(&emitter.proxy, &emitter.proxy_doc(), &quote!(#ipcz::__private::Client));
     let receiver = emitter.end_struct(
@@ -41,6 +46,8 @@ pub fn interface(interface: &Interface, ipcz: &TokenStream) -> TokenStream {
         emitter.receiver_methods(),
         emitter.endpoint(&emitter.receiver),
         emitter.values(&emitter.receiver),
+        emitter.roles(),
+        emitter.client_impls(),
         emitter.dispatch(),
     ]
     .into_iter()
@@ -51,6 +58,7 @@ pub fn interface(interface: &Interface, ipcz: &TokenStream) -> TokenStream {
     let allow = allow_deprecated(&interface.attrs);
     quote! {
         #handler
+        #client
         #proxy
         #receiver
         #conditions #allow
@@ -82,8 +90,18 @@ impl Emitter<'_> {
         match (self.interface.is_local, self.interface.receiver()) {
             (true, _) => TokenStream::new(),
             (false, Receiver::Shared) => quote!(+ ::core::marker::Send + ::core::marker::Sync),
+            (false, Receiver::Exclusive) if self.has_shared_body() => {
+                quote!(+ ::core::marker::Send + ::core::marker::Sync)
+            }
             (false, Receiver::Exclusive) => quote!(+ ::core::marker::Send),
         }
+    }
+
+    /// Whether a future of the trait's own shares the server.
+    fn has_shared_body(&self) -> bool {
+        self.interface.methods.iter().any(|method| {
+            method.body.is_some() && method.is_async && method.receiver == Receiver::Shared
+        })
     }
 
     /// What else a server's futures must be.

@@ -50,7 +50,7 @@ impl Emitter<'_> {
             (quote!(__ipcz::Sent), quote!(notify))
         } else {
             let (shape, ok, error) = self.reply(&method.returns);
-            let call = quote!(call::<#shape, #ok, #error>);
+            let call = quote!(call::<#shape, _, _>);
             match method.returns {
                 Returns::Fallible { .. } => (quote!(__ipcz::Call<#ok, #error>), call),
                 _ => (quote!(__ipcz::Call<#ok>), call),
@@ -61,7 +61,7 @@ impl Emitter<'_> {
         quote! {
             #conditions #docs #deprecated
             #vis fn #name(&self #(, #args)*) -> #result {
-                self.end.#call(__ipcz::Method { id: #id ^ __INTERFACE, name: #title }, #encode)
+                self.end.#call(__ipcz::Method::new(#id ^ __INTERFACE, #title), #encode)
             }
         }
     }
@@ -72,9 +72,8 @@ impl Emitter<'_> {
             return quote!(|_| ::core::result::Result::Ok(()));
         }
         let to = local("to");
-        let title = self.title(method);
         let puts = method.args.iter().map(|Arg { name, ty }| {
-            let place = format!("argument `{}` of `{title}`", name.unraw());
+            let place = name.unraw().to_string();
             // In the user's place, so that a type that cannot be sent is underlined there.
             let span = ty.syntax.span();
             let put = at(span, quote!(put));

@@ -3,6 +3,7 @@
 //! It owns what it holds, and keeps the tokens that it came from, so that an error can be shown where
 //! it was written. Types are Rust's, in both front-ends.
 
+mod message;
 mod types;
 
 use proc_macro2::{Ident, Span, TokenStream};
@@ -10,6 +11,7 @@ use syn::{LitStr, Visibility};
 
 use crate::names;
 
+pub use message::{Body, Field, Fields, Message, Style, Variant};
 pub use types::{Returns, Shape, Type};
 pub(crate) use types::{bare, last_segment};
 
@@ -36,6 +38,13 @@ impl Interface {
     pub fn receiver(&self) -> Receiver {
         let is_exclusive = |method: &Method| method.receiver == Receiver::Exclusive;
         if self.methods.iter().any(is_exclusive) { Receiver::Exclusive } else { Receiver::Shared }
+    }
+
+    /// Its version: that of its newest method.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        let since = |method: &Method| method.since.as_ref().map_or(1, |since| since.version);
+        self.methods.iter().map(since).max().unwrap_or(1)
     }
 }
 
@@ -78,10 +87,16 @@ pub struct Method {
     pub is_async: bool,
     /// How the handler takes its server.
     pub receiver: Receiver,
+    /// Where its `self` was written.
+    pub self_span: Span,
     /// Its arguments, in order.
     pub args: Vec<Arg>,
     /// Its result.
     pub returns: Returns,
+    /// The version of the interface that it came with, and where that is said.
+    pub since: Option<Since>,
+    /// What a server does that says nothing else.
+    pub body: Option<TokenStream>,
 }
 
 impl Method {
@@ -99,6 +114,15 @@ impl Method {
             None => names::method_id(&self.wire_name()),
         }
     }
+}
+
+/// A version that something came with, as it was written.
+#[derive(Clone, Debug)]
+pub struct Since {
+    /// The version: 2 or more.
+    pub version: u32,
+    /// Where it stands.
+    pub at: TokenStream,
 }
 
 /// How a handler takes its server.

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use super::codec::CodecError;
-use crate::Disconnect;
+use crate::{Disconnect, DisconnectKind};
 
 /// Why a call gave no result.
 ///
@@ -39,9 +39,22 @@ pub enum CallError<E = Infallible> {
     /// An argument could not be sent. Nothing was; the arguments are dropped.
     #[error("the call could not be encoded: {0}")]
     Encode(#[source] CodecError),
-    /// The time given to [`wait_timeout`](super::Call::wait_timeout) passed. The server may still act.
+    /// The call's deadline, or the time given to [`wait_timeout`](super::Call::wait_timeout), passed. The
+    /// server was told to stop; it may have acted.
     #[error("no reply arrived in time")]
     TimedOut,
+    /// The server gave the call up before the method ended, for a reason of its own.
+    #[error("the server gave up the call of `{0}`")]
+    Cancelled(&'static str),
+    /// The server was being stopped and begins no more calls. It did not act.
+    #[error("the server takes no more calls: `{0}` was not run")]
+    Refused(&'static str),
+    /// Too much is on its way to this server already. Nothing was sent, and the arguments are dropped.
+    #[error("the server is behind: the call would have to wait")]
+    WouldBlock,
+    /// The call that was to give this proxy failed, with this cause.
+    #[error("the call that this proxy comes from failed: {0}")]
+    Pipelined(String),
     /// This proxy was sent away in a message, so it cannot call any more.
     #[error("the proxy was moved into a message: whoever received it can call now")]
     Moved,
@@ -57,6 +70,10 @@ pub(super) enum Fault {
     BadReply(CodecError),
     Encode(CodecError),
     TimedOut,
+    Cancelled,
+    Refused,
+    WouldBlock,
+    Pipelined(String),
     Moved,
 }
 
@@ -70,7 +87,31 @@ impl Fault {
             Self::BadReply(error) => CallError::BadReply(error.at(method)),
             Self::Encode(error) => CallError::Encode(error.at(method)),
             Self::TimedOut => CallError::TimedOut,
+            Self::Cancelled => CallError::Cancelled(method),
+            Self::Refused => CallError::Refused(method),
+            Self::WouldBlock => CallError::WouldBlock,
+            Self::Pipelined(why) => CallError::Pipelined(why),
             Self::Moved => CallError::Moved,
+        }
+    }
+}
+
+impl Fault {
+    /// Why nothing came of a call, for what was to come of its result.
+    pub(super) fn cause(&self) -> String {
+        match self {
+            // Said once, however long the chain.
+            Self::Pipelined(why) => why.clone(),
+            fault => fault.clone().of::<Infallible>("the method").to_string(),
+        }
+    }
+
+    /// What this says of the whole conversation.
+    pub(super) fn disconnect(&self) -> Disconnect {
+        match self {
+            Self::Disconnected(why) => *why,
+            Self::BadReply(_) => Disconnect::said(DisconnectKind::Violation),
+            _ => Disconnect::said(DisconnectKind::PeerClosed),
         }
     }
 }
@@ -85,4 +126,8 @@ pub enum ServeError {
     /// The client sent what is no request of this interface. The connection was closed.
     #[error("the client sent a malformed request: {0}")]
     BadRequest(#[from] CodecError),
+    /// The server [rejected](super::Context::reject) what the client sent, and says why. The connection to the
+    /// client's node was ended.
+    #[error("the client was rejected: {0}")]
+    Rejected(String),
 }

@@ -4,109 +4,24 @@
 //! calls `dispatch`, which decodes the arguments, runs the handler and encodes the result.
 
 use std::future::{Future, poll_fn};
-use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
-use futures_util::FutureExt;
+use futures_util::future::{AbortHandle, Abortable};
 use futures_util::stream::{FuturesUnordered, Stream};
 
-use super::codec::{CodecError, EncodeAs, Encoder};
+use super::codec::CodecError;
 use super::endpoint::Incoming;
 use super::error::ServeError;
-use super::message::{Failure, REQUEST_HEAD, ReplyHead, RequestHead};
+use super::inbox::{Begun, Done, Inbox, Job, Witness, run};
+use super::request::Request;
+use crate::Parcel;
 use crate::shell;
-use crate::{Disconnect, DisconnectKind, Handle, Parcel, Portal, PutErrorKind};
 
-/// How many handlers of one endpoint run at once. Further requests wait in the portal.
+/// How many handlers of one endpoint run at once. Further requests wait.
 const MAX_RUNNING: usize = 1024;
 
-/// A request whose head was understood.
-pub struct Request {
-    head: RequestHead,
-    bytes: Vec<u8>,
-    handles: Vec<Handle>,
-}
-
-impl Request {
-    fn parse(parcel: Parcel) -> Result<Self, CodecError> {
-        let head = RequestHead::parse(parcel.bytes())?;
-        let (bytes, handles) = parcel.into_parts();
-        Ok(Self { head, bytes, handles })
-    }
-
-    /// The id of the method that is called.
-    #[must_use]
-    pub fn method(&self) -> u64 {
-        self.head.method
-    }
-
-    /// What makes the answer, the message with the arguments, and its handles.
-    #[must_use]
-    pub fn split(self) -> (Answer, Message, Vec<Handle>) {
-        (Answer { call: self.head.call }, Message(self.bytes), self.handles)
-    }
-
-    /// The answer to a method that does not exist.
-    #[must_use]
-    pub fn unknown_method(self) -> Option<Parcel> {
-        let call = self.head.call?;
-        Some(Parcel::new(ReplyHead::failure(call, Failure::UnknownMethod, "")))
-    }
-}
-
-/// The private copy of a request.
-pub struct Message(Vec<u8>);
-
-impl Message {
-    /// The encoded arguments.
-    #[must_use]
-    pub fn arguments(&self) -> &[u8] {
-        self.0.get(REQUEST_HEAD..).unwrap_or_default()
-    }
-}
-
-/// Where a result goes.
-#[derive(Clone, Copy)]
-pub struct Answer {
-    call: Option<u32>,
-}
-
-impl Answer {
-    /// The reply with `result`, if the caller wants one.
-    pub fn reply<S: EncodeAs<T>, T>(self, place: &'static str, result: T) -> Option<Parcel> {
-        let call = self.call?;
-        let mut encoder = Encoder::new(&ReplyHead::reply(call));
-        let reply = encoder.put::<S, T>(place, result).and_then(|()| encoder.finish());
-        Some(reply.unwrap_or_else(|error| {
-            let text = format!("the server could not encode its result: {error}");
-            Parcel::new(ReplyHead::failure(call, Failure::BadResult, &text))
-        }))
-    }
-}
-
 type Outcome = Result<Option<Parcel>, CodecError>;
-
-/// Runs one request. A handler that panics costs its caller the call; a request that is none costs the
-/// client the connection. Either is told.
-async fn run<F: Future<Output = Outcome>>(
-    portal: &Portal,
-    call: Option<u32>,
-    handler: F,
-) -> Outcome {
-    let fail =
-        |failure, text: &str| call.map(|call| Parcel::new(ReplyHead::failure(call, failure, text)));
-    // The server is used again after a panic, as it would be if the panic had ended a thread of many.
-    match AssertUnwindSafe(handler).catch_unwind().await {
-        Ok(Ok(reply)) => Ok(reply),
-        Ok(Err(error)) => {
-            answer(portal, fail(Failure::Malformed, &error.to_string()));
-            Err(error)
-        }
-        // The panic hook has said why; the client is not told what may be none of its business.
-        Err(_panic) => Ok(fail(Failure::Panicked, "")),
-    }
-}
 
 /// An interface whose methods all take `&self`: calls start in order and run at the same time.
 ///
@@ -130,13 +45,14 @@ pub async fn serve_shared<I: ServeShared<S>, S>(
     incoming: Incoming,
     server: S,
 ) -> Result<(), ServeError> {
-    let portal = incoming.portal();
-    let mut calls =
-        Calls::new(portal, |request| run(portal, request.head.call, I::dispatch(&server, request)));
-    while calls.is_open || !calls.running.is_empty() {
-        calls.step().await?;
-    }
-    Ok(())
+    let _witness = Witness(incoming.portal());
+    let dispatch = |job: Job| {
+        let Job { request, begun } = job;
+        (run(begun.call.clone(), I::dispatch(&server, request)), begun)
+    };
+    let mut calls = Calls::new(&incoming, dispatch);
+    while calls.step().await? {}
+    calls.inbox.farewell()
 }
 
 /// Serves `incoming` as [`serve_shared`] does, on this thread.
@@ -147,19 +63,21 @@ pub fn serve_shared_blocking<I: ServeShared<S>, S>(
     incoming: Incoming,
     server: S,
 ) -> Result<(), ServeError> {
-    let portal = incoming.portal();
-    let mut calls =
-        Calls::new(portal, |request| run(portal, request.head.call, I::dispatch(&server, request)));
-    while calls.is_open || !calls.running.is_empty() {
-        if calls.running.is_empty() {
+    let _witness = Witness(incoming.portal());
+    let dispatch = |job: Job| {
+        let Job { request, begun } = job;
+        (run(begun.call.clone(), I::dispatch(&server, request)), begun)
+    };
+    let mut calls = Calls::new(&incoming, dispatch);
+    loop {
+        if calls.running.is_empty() && calls.inbox.waits_for_client() {
             // Nothing but the portal can wake this thread, so it waits there, which is quickest.
-            let arrival = portal.recv_blocking();
-            block_on(calls.arrived(arrival))?;
-        } else {
-            block_on(calls.step())?;
+            calls.inbox.read_blocking()?;
+        }
+        if !block_on(calls.step())? {
+            return calls.inbox.farewell();
         }
     }
-    Ok(())
 }
 
 /// Serves `incoming` until its peer closes it.
@@ -170,15 +88,16 @@ pub async fn serve_exclusive<I: ServeExclusive<S>, S>(
     incoming: Incoming,
     mut server: S,
 ) -> Result<(), ServeError> {
-    let portal = incoming.portal();
+    let _witness = Witness(incoming.portal());
+    let mut inbox = Inbox::new(&incoming);
     loop {
-        match portal.recv().await {
-            Ok(parcel) => {
-                let request = Request::parse(parcel)?;
-                let call = request.head.call;
-                answer(portal, run(portal, call, I::dispatch(&mut server, request)).await?);
+        match inbox.next_job() {
+            Some(Job { request, begun }) => {
+                let method = run(begun.call.clone(), I::dispatch(&mut server, request));
+                alone(&mut inbox, begun, method).await?;
             }
-            Err(why) => return closed(why),
+            None if inbox.is_over() => return inbox.farewell(),
+            None => inbox.change().await?,
         }
     }
 }
@@ -191,79 +110,117 @@ pub fn serve_exclusive_blocking<I: ServeExclusive<S>, S>(
     incoming: Incoming,
     mut server: S,
 ) -> Result<(), ServeError> {
-    let portal = incoming.portal();
+    let _witness = Witness(incoming.portal());
+    let mut inbox = Inbox::new(&incoming);
     loop {
-        match portal.recv_blocking() {
-            Ok(parcel) => {
-                let request = Request::parse(parcel)?;
-                let call = request.head.call;
-                answer(portal, block_on(run(portal, call, I::dispatch(&mut server, request)))?);
+        match inbox.next_job() {
+            Some(Job { request, begun }) => {
+                let method = run(begun.call.clone(), I::dispatch(&mut server, request));
+                block_on(alone(&mut inbox, begun, method))?;
             }
-            Err(why) => return closed(why),
+            None if inbox.is_over() => return inbox.farewell(),
+            None if inbox.waits_for_client() => inbox.read_blocking()?,
+            None => block_on(inbox.change())?,
         }
     }
+}
+
+/// Runs one method to its end, and reads meanwhile, so that it can be given up.
+async fn alone(
+    inbox: &mut Inbox<'_>,
+    begun: Begun,
+    method: impl Future<Output = Done>,
+) -> Result<(), ServeError> {
+    let mut method = pin!(method);
+    let done = poll_fn(|context| {
+        if let Poll::Ready(done) = method.as_mut().poll(context) {
+            return Poll::Ready(Ok(done));
+        }
+        loop {
+            match inbox.poll(context) {
+                Poll::Ready(Ok(())) if begun.call.end().is_some() => {
+                    return Poll::Ready(Ok(Done::GivenUp));
+                }
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    });
+    let done = done.await?;
+    inbox.finish(begun, done)
 }
 
 /// The calls of one endpoint whose handlers run at the same time.
 struct Calls<'a, D, F> {
-    portal: &'a Portal,
+    inbox: Inbox<'a>,
     dispatch: D,
-    running: FuturesUnordered<Pin<Box<F>>>,
-    is_open: bool,
+    running: FuturesUnordered<Running<F>>,
 }
 
-enum Event {
-    Arrived(Result<Parcel, Disconnect>),
-    Finished(Outcome),
+/// A call that did not end at once.
+struct Running<F> {
+    begun: Option<Begun>,
+    method: Abortable<Pin<Box<F>>>,
 }
 
-impl<'a, D: Fn(Request) -> F, F: Future<Output = Outcome>> Calls<'a, D, F> {
-    fn new(portal: &'a Portal, dispatch: D) -> Self {
-        Self { portal, dispatch, running: FuturesUnordered::new(), is_open: true }
+impl<F: Future<Output = Done>> Future for Running<F> {
+    type Output = (Option<Begun>, Done);
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let done = Pin::new(&mut self.method).poll(context);
+        done.map(|done| (self.begun.take(), done.unwrap_or(Done::GivenUp)))
+    }
+}
+
+impl<'a, D: Fn(Job) -> (F, Begun), F: Future<Output = Done>> Calls<'a, D, F> {
+    fn new(incoming: &'a Incoming, dispatch: D) -> Self {
+        Self { inbox: Inbox::new(incoming), dispatch, running: FuturesUnordered::new() }
     }
 
-    /// Waits until a handler is finished or a request arrives, and does what that needs.
-    async fn step(&mut self) -> Result<(), ServeError> {
-        let is_taking = self.is_open && self.running.len() < MAX_RUNNING;
-        let running = &mut self.running;
-        let mut arrival = pin!(self.portal.recv());
-        let event = poll_fn(|context| {
-            if let Poll::Ready(Some(outcome)) = Pin::new(&mut *running).poll_next(context) {
-                return Poll::Ready(Event::Finished(outcome));
-            }
-            if !is_taking {
-                return Poll::Pending;
-            }
-            arrival.as_mut().poll(context).map(Event::Arrived)
-        });
-        match event.await {
-            Event::Arrived(arrival) => self.arrived(arrival).await,
-            Event::Finished(outcome) => {
-                answer(self.portal, outcome?);
-                Ok(())
-            }
+    /// Begins what has arrived, or waits until something has changed. False: there is nothing more to do.
+    async fn step(&mut self) -> Result<bool, ServeError> {
+        let mut has_begun = false;
+        while self.running.len() < MAX_RUNNING
+            && let Some(job) = self.inbox.next_job()
+        {
+            self.begin(job).await?;
+            has_begun = true;
         }
+        if has_begun {
+            return Ok(true);
+        }
+        if self.running.is_empty() && self.inbox.is_over() {
+            return Ok(false);
+        }
+        let (inbox, running) = (&mut self.inbox, &mut self.running);
+        let finished = poll_fn(|context| {
+            if let Poll::Ready(Some(finished)) = Pin::new(&mut *running).poll_next(context) {
+                return Poll::Ready(Ok(Some(finished)));
+            }
+            inbox.poll(context).map(|change| change.map(|()| None))
+        });
+        if let Some((Some(begun), done)) = finished.await? {
+            self.inbox.finish(begun, done)?;
+        }
+        Ok(true)
     }
 
-    async fn arrived(&mut self, arrival: Result<Parcel, Disconnect>) -> Result<(), ServeError> {
-        let parcel = match arrival {
-            Ok(parcel) => parcel,
-            Err(why) => {
-                self.is_open = false;
-                return closed(why);
-            }
-        };
-        let request = Request::parse(parcel)?;
-        let mut handler = Box::pin((self.dispatch)(request));
+    async fn begin(&mut self, job: Job) -> Result<(), ServeError> {
+        let (method, begun) = (self.dispatch)(job);
+        let mut method = Box::pin(method);
         // Started here, so that calls start in order, and most end without being queued at all.
-        let first = poll_fn(|context| match handler.as_mut().poll(context) {
-            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+        let first = poll_fn(|context| match method.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
             Poll::Pending => Poll::Ready(None),
         });
-        match first.await {
-            Some(outcome) => answer(self.portal, outcome?),
-            None => self.running.push(handler),
+        if let Some(done) = first.await {
+            return self.inbox.finish(begun, done);
         }
+        let (abort, registration) = AbortHandle::new_pair();
+        self.inbox.set_abort(&begun, abort);
+        let method = Abortable::new(method, registration);
+        self.running.push(Running { begun: Some(begun), method });
         Ok(())
     }
 }
@@ -273,32 +230,5 @@ fn block_on<F: Future>(future: F) -> F::Output {
     match shell::block_on(future, None) {
         Some(output) => output,
         None => unreachable!("there is no deadline to pass"),
-    }
-}
-
-/// Puts a reply. If the client is gone, nobody misses it, and the next receive says so.
-fn answer(portal: &Portal, reply: Option<Parcel>) {
-    let Some(reply) = reply else {
-        return;
-    };
-    let Err(error) = portal.put(reply) else {
-        return;
-    };
-    if matches!(error.kind(), PutErrorKind::Disconnected(_)) {
-        return;
-    }
-    // What the result contains cannot travel here. The caller must not wait for it forever.
-    let text = format!("the server could not send its result: {}", error.kind());
-    if let Ok(head) = ReplyHead::parse(error.into_parcel().bytes()) {
-        let failure = ReplyHead::failure(head.call, Failure::BadResult, &text);
-        let _ = portal.put(failure);
-    }
-}
-
-/// What the end of a connection means to a server.
-fn closed(why: Disconnect) -> Result<(), ServeError> {
-    match why.kind() {
-        DisconnectKind::PeerClosed => Ok(()),
-        _ => Err(ServeError::Disconnected(why)),
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::{Arc, Weak};
 
+use ipcz_core::NodeName;
+
 use super::link::Link;
 use super::state::Shared;
 
@@ -30,6 +32,12 @@ impl Origin {
         if let Some(link) = self.link.upgrade() {
             link.transport.report_bad_activity(why);
         }
+    }
+
+    /// The node at the other end, if its connection still is.
+    pub(crate) fn node(&self) -> Option<NodeName> {
+        let (shared, link) = (self.shared.upgrade()?, self.link.upgrade()?);
+        shared.look(|state| state.engine.peer_name(link.peer))
     }
 
     /// Ends the connection because of such a parcel, if it is not over already.

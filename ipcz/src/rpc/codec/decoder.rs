@@ -3,7 +3,7 @@
 use serde::de::value::U32Deserializer;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IntoDeserializer, Visitor};
 
-use super::{CodecError, DecodeAs, HANDLE, gate, limits};
+use super::{CodecError, DecodeAs, HANDLE, MESSAGE, gate, limits};
 use crate::Handle;
 
 type Result<T> = std::result::Result<T, CodecError>;
@@ -15,6 +15,12 @@ pub struct Decoder<'de> {
     depth: u32,
     /// How many more elements the message may claim to have.
     items: usize,
+    /// What is read next is the inside of a message, which says how many fields it has.
+    counts: bool,
+    /// Whose arguments these are.
+    method: Option<&'static str>,
+    /// The message that is being read has more than was asked for.
+    has_more: bool,
 }
 
 impl<'de> Decoder<'de> {
@@ -26,15 +32,26 @@ impl<'de> Decoder<'de> {
             handles: handles.into_iter().map(Some).collect(),
             depth: 0,
             items: bytes.len().saturating_add(limits::MAX_EMPTY_ITEMS),
+            counts: false,
+            method: None,
+            has_more: false,
         }
     }
 
-    /// Reads a value in the shape `S`. An error is said of `place`.
+    /// Reads the arguments of `method`.
+    pub(crate) fn of(method: &'static str, bytes: &'de [u8], handles: Vec<Handle>) -> Self {
+        Self { method: Some(method), ..Self::new(bytes, handles) }
+    }
+
+    /// Reads a value in the shape `S`. An error is said of `place`, an argument if this reads those.
     ///
     /// # Errors
     /// What is there is no such value.
     pub fn take<S: DecodeAs<'de, T>, T>(&mut self, place: &'static str) -> Result<T> {
-        S::decode(self).map_err(|error| error.at(place))
+        S::decode(self).map_err(|error| match self.method {
+            Some(method) => error.at(place).of(method),
+            None => error.at(place),
+        })
     }
 
     /// Ends the message. An error is said of `place`.
@@ -112,6 +129,51 @@ impl<'de> Decoder<'de> {
 
     fn elements<V: Visitor<'de>>(&mut self, left: usize, visitor: V) -> Result<V::Value> {
         self.nest(|decoder| visitor.visit_seq(Elements { decoder, left }))
+    }
+
+    /// A value with its length before it. What of it is not known is skipped.
+    fn message<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
+        let end = || CodecError::from(postcard::Error::DeserializeUnexpectedEnd);
+        let (len, rest) = self.rest.split_first_chunk().ok_or_else(end)?;
+        let len = usize::try_from(u32::from_le_bytes(*len)).unwrap_or(usize::MAX);
+        let (inside, behind) = rest.split_at_checked(len).ok_or_else(end)?;
+        self.rest = inside;
+        let around = std::mem::replace(&mut self.has_more, false);
+        self.counts = true;
+        let result = self.nest(|decoder| visitor.visit_newtype_struct(decoder));
+        self.counts = false;
+        let has_more = std::mem::replace(&mut self.has_more, around);
+        if result.is_ok() && !has_more && !self.rest.is_empty() {
+            let text = format!("{} bytes follow the last field of a message", self.rest.len());
+            return Err(CodecError::new(text));
+        }
+        self.rest = behind;
+        result
+    }
+
+    /// The fields of a struct or of a variant, of which so many are known.
+    fn fields<V: Visitor<'de>>(&mut self, known: usize, visitor: V) -> Result<V::Value> {
+        let left = self.known_fields(known)?;
+        self.elements(left, visitor)
+    }
+
+    /// How many of so many known fields are there.
+    fn known_fields(&mut self, known: usize) -> Result<usize> {
+        if !std::mem::take(&mut self.counts) {
+            return Ok(known);
+        }
+        let count: u64 = self.leaf()?;
+        let there = usize::try_from(count).unwrap_or(usize::MAX);
+        self.has_more = there > known;
+        Ok(there.min(known))
+    }
+
+    /// The one field of a struct or variant without names.
+    fn only_field(&mut self) -> Result<()> {
+        match self.known_fields(1)? {
+            0 => Err(CodecError::new("a message has none of its fields")),
+            _ => Ok(()),
+        }
     }
 
     fn handle<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
@@ -193,6 +255,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
         _: &'static str,
         visitor: V,
     ) -> Result<V::Value> {
+        self.known_fields(0)?;
         visitor.visit_unit()
     }
 
@@ -201,8 +264,10 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value> {
-        if name == HANDLE {
-            return self.handle(visitor);
+        match name {
+            HANDLE => return self.handle(visitor),
+            MESSAGE => return self.message(visitor),
+            _ => self.only_field()?,
         }
         self.nest(|decoder| visitor.visit_newtype_struct(decoder))
     }
@@ -222,7 +287,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
         len: usize,
         visitor: V,
     ) -> Result<V::Value> {
-        self.elements(len, visitor)
+        self.fields(len, visitor)
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
@@ -236,16 +301,20 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value> {
-        self.elements(fields.len(), visitor)
+        self.fields(fields.len(), visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value> {
-        visitor.visit_enum(self)
+        let mut known = usize::MAX;
+        if self.counts && variants.last() == Some(&UNKNOWN) {
+            known = variants.len() - 1;
+        }
+        visitor.visit_enum(Variant { decoder: self, known })
     }
 
     fn is_human_readable(&self) -> bool {
@@ -298,13 +367,27 @@ impl<'de> de::MapAccess<'de> for Elements<'_, 'de> {
     }
 }
 
-impl<'de> de::EnumAccess<'de> for &mut Decoder<'de> {
-    type Error = CodecError;
-    type Variant = Self;
+/// What the last variant of a message's twin is called, if it stands for those that are unknown.
+const UNKNOWN: &str = "$unknown";
 
-    fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Self)> {
-        let index: U32Deserializer<CodecError> = self.variant()?.into_deserializer();
-        Ok((seed.deserialize(index)?, self))
+/// A variant that is read, of an enum that knows so many.
+struct Variant<'a, 'de> {
+    decoder: &'a mut Decoder<'de>,
+    known: usize,
+}
+
+impl<'a, 'de> de::EnumAccess<'de> for Variant<'a, 'de> {
+    type Error = CodecError;
+    type Variant = &'a mut Decoder<'de>;
+
+    fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Self::Variant)> {
+        let mut index = self.decoder.variant()?;
+        if let Some(unknown) = u32::try_from(self.known).ok().filter(|known| index >= *known) {
+            index = unknown;
+            self.decoder.has_more = true;
+        }
+        let index: U32Deserializer<CodecError> = index.into_deserializer();
+        Ok((seed.deserialize(index)?, self.decoder))
     }
 }
 
@@ -312,15 +395,16 @@ impl<'de> de::VariantAccess<'de> for &mut Decoder<'de> {
     type Error = CodecError;
 
     fn unit_variant(self) -> Result<()> {
-        Ok(())
+        self.known_fields(0).map(drop)
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value> {
+        self.only_field()?;
         self.nest(|decoder| seed.deserialize(decoder))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value> {
-        self.elements(len, visitor)
+        self.fields(len, visitor)
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -328,6 +412,6 @@ impl<'de> de::VariantAccess<'de> for &mut Decoder<'de> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value> {
-        self.elements(fields.len(), visitor)
+        self.fields(fields.len(), visitor)
     }
 }

@@ -3,7 +3,7 @@
 use postcard::ser_flavors::Flavor;
 use serde::ser::{self, Serialize, Serializer};
 
-use super::{CodecError, EncodeAs, HANDLE, gate, limits};
+use super::{CodecError, EncodeAs, HANDLE, MESSAGE, gate, limits};
 use crate::{Handle, Parcel};
 
 type Result<T> = std::result::Result<T, CodecError>;
@@ -47,6 +47,8 @@ pub struct Encoder {
     head: usize,
     depth: u32,
     items: usize,
+    /// The fields that come next are those of a message, which says how many there are.
+    counts: bool,
 }
 
 impl Encoder {
@@ -65,6 +67,7 @@ impl Encoder {
             head: head.len(),
             depth: 0,
             items: 0,
+            counts: false,
         }
     }
 
@@ -121,6 +124,36 @@ impl Encoder {
         Ok(Compound { encoder: self, left: len })
     }
 
+    /// A value with its length before it.
+    fn message<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
+        self.array(&[0; 4])?;
+        let start = self.post.output.bytes.len();
+        self.counts = true;
+        let result = self.nest(|encoder| value.serialize(encoder));
+        self.counts = false;
+        result?;
+        // No message is as large as 4 GiB.
+        let len = u32::try_from(self.post.output.bytes.len() - start).unwrap_or(u32::MAX);
+        if let Some(place) = self.post.output.bytes.get_mut(start - 4..start) {
+            place.copy_from_slice(&len.to_le_bytes());
+        }
+        Ok(())
+    }
+
+    /// So many fields of a message come next, if it is one.
+    fn count(&mut self, fields: usize) -> Result<()> {
+        match std::mem::take(&mut self.counts) {
+            true => Ok((&mut self.post).serialize_u64(fields as u64)?),
+            false => Ok(()),
+        }
+    }
+
+    /// The fields of a struct or of a variant.
+    fn fields(&mut self, len: usize) -> Result<Compound<'_>> {
+        self.count(len)?;
+        self.compound(len)
+    }
+
     fn handle<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
         let (result, handle) = gate::collect(|| value.serialize(&mut *self));
         result?;
@@ -174,8 +207,20 @@ impl<'a> Serializer for &'a mut Encoder {
         serialize_str(value: &str);
         serialize_none();
         serialize_unit();
-        serialize_unit_struct(name: &'static str);
-        serialize_unit_variant(name: &'static str, index: u32, variant: &'static str);
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Result<()> {
+        self.count(0)
+    }
+
+    fn serialize_unit_variant(
+        self,
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+    ) -> Result<()> {
+        (&mut self.post).serialize_unit_variant(name, index, variant)?;
+        self.count(0)
     }
 
     fn serialize_bytes(self, value: &[u8]) -> Result<()> {
@@ -192,9 +237,12 @@ impl<'a> Serializer for &'a mut Encoder {
         name: &'static str,
         value: &T,
     ) -> Result<()> {
-        if name == HANDLE {
-            return self.handle(value);
+        match name {
+            HANDLE => return self.handle(value),
+            MESSAGE => return self.message(value),
+            _ => {}
         }
+        self.count(1)?;
         self.nest(|encoder| value.serialize(encoder))
     }
 
@@ -206,6 +254,7 @@ impl<'a> Serializer for &'a mut Encoder {
         value: &T,
     ) -> Result<()> {
         (&mut self.post).serialize_unit_variant(name, index, variant)?;
+        self.count(1)?;
         self.nest(|encoder| value.serialize(encoder))
     }
 
@@ -221,7 +270,7 @@ impl<'a> Serializer for &'a mut Encoder {
     }
 
     fn serialize_tuple_struct(self, _: &'static str, len: usize) -> Result<Compound<'a>> {
-        self.compound(len)
+        self.fields(len)
     }
 
     fn serialize_tuple_variant(
@@ -232,7 +281,7 @@ impl<'a> Serializer for &'a mut Encoder {
         len: usize,
     ) -> Result<Compound<'a>> {
         (&mut self.post).serialize_unit_variant(name, index, variant)?;
-        self.compound(len)
+        self.fields(len)
     }
 
     fn serialize_map(self, len: Option<usize>) -> Result<Compound<'a>> {
@@ -243,7 +292,7 @@ impl<'a> Serializer for &'a mut Encoder {
     }
 
     fn serialize_struct(self, _: &'static str, len: usize) -> Result<Compound<'a>> {
-        self.compound(len)
+        self.fields(len)
     }
 
     fn serialize_struct_variant(
@@ -254,7 +303,7 @@ impl<'a> Serializer for &'a mut Encoder {
         len: usize,
     ) -> Result<Compound<'a>> {
         (&mut self.post).serialize_unit_variant(name, index, variant)?;
-        self.compound(len)
+        self.fields(len)
     }
 
     fn collect_str<T: std::fmt::Display + ?Sized>(self, value: &T) -> Result<()> {

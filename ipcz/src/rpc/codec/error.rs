@@ -11,17 +11,28 @@ use super::limits;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodecError {
     place: Option<&'static str>,
+    /// The method whose argument the place is.
+    method: Option<&'static str>,
     text: Cow<'static, str>,
 }
 
 impl CodecError {
     pub(crate) fn new(text: impl Into<Cow<'static, str>>) -> Self {
-        Self { place: None, text: text.into() }
+        Self { place: None, method: None, text: text.into() }
     }
 
     /// This error, said of `place` unless something further inside is named already.
     pub(crate) fn at(mut self, place: &'static str) -> Self {
         self.place.get_or_insert(place);
+        self
+    }
+
+    /// This error, whose place, if it has one, is an argument of `method`.
+    pub(crate) fn of(mut self, method: &'static str) -> Self {
+        match self.place {
+            Some(_) => self.method = Some(method),
+            None => self.place = Some(method),
+        }
         self
     }
 
@@ -37,9 +48,12 @@ impl CodecError {
 
 impl fmt::Display for CodecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.place {
-            Some(place) => write!(f, "{place}: {}", self.text),
-            None => f.write_str(&self.text),
+        match (self.place, self.method) {
+            (Some(name), Some(method)) => {
+                write!(f, "argument `{name}` of `{method}`: {}", self.text)
+            }
+            (Some(place), None) => write!(f, "{place}: {}", self.text),
+            (None, _) => f.write_str(&self.text),
         }
     }
 }

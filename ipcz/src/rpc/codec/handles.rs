@@ -1,13 +1,17 @@
 //! Portals and OS handles as serde values.
 
+use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
-use serde::ser::{Error as _, Serialize, Serializer};
+use serde::ser::{Error as _, Serialize, SerializeTuple, Serializer};
 
 use super::{HANDLE, gate};
-use crate::{Handle, OsHandle, Portal};
+use crate::rpc::client::Client;
+use crate::rpc::endpoint::Incoming as Receiving;
+use crate::rpc::flow::Amount;
+use crate::{Handle, OsHandle, Portal, SharedMemory};
 
 const OUTSIDE: &str = "is not data: it can only be part of a message of an ipcz interface";
 const GONE: &str = "was sent or closed before";
@@ -38,6 +42,16 @@ impl Value for OsHandle {
     }
 }
 
+impl Value for SharedMemory {
+    const WHAT: &'static str = "shared memory";
+    fn from_handle(handle: Handle) -> Option<Self> {
+        match handle {
+            Handle::Memory(memory) => Some(memory),
+            _ => None,
+        }
+    }
+}
+
 /// What is serialized under the name [`HANDLE`]: it takes its handle only at an open gate.
 struct Outgoing<'a, F> {
     what: &'a str,
@@ -58,7 +72,7 @@ impl<F: Fn() -> Result<Handle, String>> Serialize for Outgoing<'_, F> {
 }
 
 /// Serializes something that is one portal. `take` moves the portal out, or says why it may not.
-pub fn serialize_portal<S: Serializer>(
+fn serialize_portal<S: Serializer>(
     what: &str,
     take: impl Fn() -> Result<Portal, String>,
     serializer: S,
@@ -67,9 +81,79 @@ pub fn serialize_portal<S: Serializer>(
     serializer.serialize_newtype_struct(HANDLE, &Outgoing { what, take })
 }
 
-/// Deserializes something that is one portal.
-pub fn deserialize_portal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Portal, D::Error> {
-    Portal::deserialize(deserializer)
+/// Serializes a receiver.
+pub fn serialize_incoming<S: Serializer>(
+    what: &'static str,
+    incoming: &Receiving,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serialize_portal(what, || incoming.take_portal(), serializer)
+}
+
+/// Deserializes a receiver.
+pub fn deserialize_incoming<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Receiving, D::Error> {
+    Portal::deserialize(deserializer).map(From::from)
+}
+
+/// A portal, and what the end that stands on it has counted.
+pub(in crate::rpc) struct Counted {
+    pub(in crate::rpc) portal: Portal,
+    pub(in crate::rpc) amount: Amount,
+}
+
+impl Counted {
+    /// Serializes what `take` moves out, or says why it may not.
+    pub(in crate::rpc) fn serialize<S: Serializer>(
+        what: &str,
+        take: impl Fn() -> Result<(Portal, Amount), String>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let counted = Cell::new(Amount::default());
+        let take = || {
+            let (portal, amount) = take()?;
+            counted.set(amount);
+            Ok(Handle::Portal(portal))
+        };
+        let mut fields = serializer.serialize_tuple(3)?;
+        fields.serialize_element(&Named(&Outgoing { what, take }))?;
+        let Amount { messages, bytes } = counted.get();
+        fields.serialize_element(&messages)?;
+        fields.serialize_element(&bytes)?;
+        fields.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Counted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (portal, messages, bytes) = Deserialize::deserialize(deserializer)?;
+        Ok(Self { portal, amount: Amount { messages, bytes } })
+    }
+}
+
+/// Serializes a proxy.
+pub fn serialize_client<S: Serializer>(
+    what: &'static str,
+    client: &Client,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    Counted::serialize(what, || client.take_portal(), serializer)
+}
+
+/// Deserializes a proxy.
+pub fn deserialize_client<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Client, D::Error> {
+    let Counted { portal, amount } = Counted::deserialize(deserializer)?;
+    Ok(Client::from_taken(portal, amount))
+}
+
+/// Says that it is a handle.
+struct Named<'a, T>(&'a T);
+
+impl<T: Serialize> Serialize for Named<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_newtype_struct(HANDLE, self.0)
+    }
 }
 
 struct Incoming<T>(PhantomData<T>);
@@ -120,6 +204,24 @@ impl Serialize for OsHandle {
 }
 
 impl<'de> Deserialize<'de> for OsHandle {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_newtype_struct(HANDLE, Incoming(PhantomData))
+    }
+}
+
+/// Sends a second handle of the memory: this one stays as it is.
+impl Serialize for SharedMemory {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let take = || {
+            let memory = self.try_clone().map_err(|why| format!("cannot be duplicated: {why}"))?;
+            Ok(Handle::Memory(memory))
+        };
+        let what = Self::WHAT;
+        serializer.serialize_newtype_struct(HANDLE, &Outgoing { what, take })
+    }
+}
+
+impl<'de> Deserialize<'de> for SharedMemory {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_newtype_struct(HANDLE, Incoming(PhantomData))
     }

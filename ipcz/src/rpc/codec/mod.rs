@@ -17,6 +17,7 @@ mod error;
 mod gate;
 mod handles;
 mod limits;
+mod message;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -24,8 +25,13 @@ mod tests;
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use error::CodecError;
-pub use handles::{deserialize_portal, serialize_portal};
+pub(super) use handles::Counted;
+pub use handles::{deserialize_client, deserialize_incoming, serialize_client, serialize_incoming};
+pub use message::{deserialize_message, serialize_message};
 pub use shape::{Always, Array, Bytes, DecodeAs, DecodeReply, EncodeAs, Fallible, Optional, Plain};
 
 /// The name of the newtype struct that a handle claims to be. Only this layer knows better.
 const HANDLE: &str = "ipcz::Handle";
+
+/// The name of the newtype struct that a message which may grow claims to be: see [`message`].
+const MESSAGE: &str = "ipcz::Message";

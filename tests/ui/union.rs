@@ -1,0 +1,7 @@
+#[derive(ipcz::Message)]
+union Bits {
+    float: f32,
+    word: u32,
+}
+
+fn main() {}
