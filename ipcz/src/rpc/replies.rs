@@ -159,7 +159,7 @@ impl Replies {
     }
 
     pub(super) fn put(&self, parcel: Parcel) -> Result<(), Fault> {
-        self.portal.put(parcel).map_err(|error| match error.kind() {
+        self.portal.put_anyway(parcel).map_err(|error| match error.kind() {
             PutErrorKind::Disconnected(why) => Fault::Disconnected(why),
             // The rest is about what the arguments contain.
             kind => Fault::Encode(CodecError::new(kind.to_string())),

@@ -281,7 +281,7 @@ fn answer(portal: &Portal, reply: Option<Parcel>) {
     let Some(reply) = reply else {
         return;
     };
-    let Err(error) = portal.put(reply) else {
+    let Err(error) = portal.put_anyway(reply) else {
         return;
     };
     if matches!(error.kind(), PutErrorKind::Disconnected(_)) {
@@ -291,7 +291,7 @@ fn answer(portal: &Portal, reply: Option<Parcel>) {
     let text = format!("the server could not send its result: {}", error.kind());
     if let Ok(head) = ReplyHead::parse(error.into_parcel().bytes()) {
         let failure = ReplyHead::failure(head.call, Failure::BadResult, &text);
-        let _ = portal.put(failure);
+        let _ = portal.put_anyway(failure.into());
     }
 }
 

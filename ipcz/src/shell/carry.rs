@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Instant;
 
 use ipcz_core::{
@@ -56,6 +57,8 @@ struct Rest {
     allocated: Vec<(Arc<Waiting>, Outcome)>,
     /// Messages to peers that are gone. They may own what is not to be closed under a lock.
     undeliverable: Vec<Addressed>,
+    /// Who may put elsewhere, or not at all any more.
+    rerouted: Vec<Waker>,
     /// Connections of which more is known.
     changed: Vec<Arc<ConnectionState>>,
 }
@@ -84,6 +87,9 @@ impl State {
         while let Some(effect) = self.engine.poll_effect() {
             match effect {
                 Effect::Send { peer, message } => {
+                    if !is_plain(&message) {
+                        self.routes_may_change();
+                    }
                     let carried = self.carried_by(&message);
                     self.send(peer, (message, carried), work);
                 }
@@ -121,6 +127,10 @@ impl State {
                 Effect::Disconnect { peer, cause } => self.disconnected(peer, cause, work),
             }
         }
+        let rerouted = self.take_rerouted();
+        if !rerouted.is_empty() {
+            work.rest().rerouted = rerouted;
+        }
     }
 
     fn send(&mut self, peer: PeerId, message: Addressed, work: &mut Work) {
@@ -135,6 +145,7 @@ impl State {
     }
 
     fn disconnected(&mut self, peer: PeerId, cause: Cause, work: &mut Work) {
+        self.routes_may_change();
         if let Some(link) = self.links.remove(&peer) {
             link.close_after_flush();
             work.rest().close.push((link, cause));
@@ -181,7 +192,7 @@ impl State {
 
     /// Makes the way out to a peer. Its transport is to be activated after the step.
     pub(crate) fn add_link(&mut self, peer: PeerId, transport: Box<dyn Transport>) -> Arc<Link> {
-        let link = Arc::new(Link::new(peer, transport));
+        let link = Arc::new(Link::new(peer, transport, Arc::clone(&self.room)));
         self.links.insert(peer, Arc::clone(&link));
         self.open_transports += 1;
         link
@@ -254,6 +265,9 @@ impl Shared {
         for state in rest.changed {
             state.announce();
         }
+        for waker in rest.rerouted {
+            guarded(|| waker.wake());
+        }
         rest.discarded
     }
 
@@ -287,6 +301,11 @@ impl Shared {
             self.wake_pump();
         }
     }
+}
+
+/// Whether a message is a parcel that leaves the routes as they are.
+fn is_plain(message: &Message<Contents>) -> bool {
+    matches!(message, Message::Parcel { portals, .. } if portals.is_empty())
 }
 
 fn give(notice: Notice, event: TrapEvent) {

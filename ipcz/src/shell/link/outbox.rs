@@ -24,6 +24,8 @@ use crate::sync::lock;
 #[derive(Default)]
 pub(super) struct Outbox {
     messages: VecDeque<Outgoing>,
+    /// What these take, and those that a flusher has.
+    queued: usize,
     /// What the last flusher left for the next.
     spare: Kit,
     flushing: bool,
@@ -44,6 +46,8 @@ struct Kit {
     messages: VecDeque<Outgoing>,
     frames: VecDeque<Frame>,
     outlet: Option<Box<Outlet>>,
+    /// What those took that have left.
+    left: usize,
 }
 
 /// What is left of a message that was taken, or not taken after the end.
@@ -70,6 +74,8 @@ impl Link {
         {
             return frames::body_of(&mut message.0).map(std::mem::take).map(Spent::Data);
         }
+        outbox.queued = outbox.queued.saturating_add(message.cost());
+        self.note_queued(outbox.queued);
         outbox.messages.push_back(message);
         self.needs_flusher.store(true, Ordering::Release);
         None
@@ -110,6 +116,7 @@ impl Link {
                 break;
             }
         }
+        self.check_room();
         self.close_if_done();
     }
 
@@ -145,6 +152,7 @@ impl Link {
     /// wait, the caller is no flusher any more.
     fn end_flush(&self, kit: &mut Kit, stalled: bool) -> bool {
         let mut outbox = lock(&self.outbox);
+        outbox.queued = outbox.queued.saturating_sub(std::mem::take(&mut kit.left));
         if outbox.again || !stalled && !outbox.messages.is_empty() {
             outbox.take_batch(kit);
             return true;
@@ -153,6 +161,9 @@ impl Link {
         outbox.stalled = stalled;
         kit.messages.append(&mut outbox.messages);
         std::mem::swap(&mut kit.messages, &mut outbox.messages);
+        if outbox.messages.is_empty() {
+            outbox.queued = 0;
+        }
         if kit.messages.capacity().max(kit.frames.capacity()) > KEPT_CAPACITY {
             (kit.messages, kit.frames) = Default::default();
         }
@@ -168,7 +179,9 @@ impl Link {
             self.send_frames(kit);
         }
         let Some(outlet) = &mut kit.outlet else { return false };
-        match self.send_in_memory(outlet, &mut kit.messages) {
+        let sent = self.send_in_memory(outlet, &mut kit.messages);
+        kit.left = kit.left.saturating_add(std::mem::take(&mut outlet.sent));
+        match sent {
             Ok(Sent::All) => false,
             Ok(Sent::Stalled) => true,
             Err(RingBroken(_)) => {
@@ -195,6 +208,7 @@ impl Link {
     fn send_frames(&self, kit: &mut Kit) {
         while kit.outlet.is_none() {
             let Some(next) = kit.messages.pop_front() else { break };
+            kit.left = kit.left.saturating_add(next.cost());
             kit.frames.push_back(match next {
                 Outgoing::Message(message) => {
                     frames::into_frame(message, Vec::with_capacity(64), None).0
@@ -214,6 +228,7 @@ impl Link {
 
     /// Everything that the transport had queued has left.
     pub(crate) fn drained(&self) {
+        self.check_room();
         self.close_if_done();
     }
 
@@ -257,11 +272,21 @@ impl Link {
             std::mem::take(&mut outbox.messages)
         };
         self.transport.deactivate();
+        self.check_room();
         drop(unsent);
     }
 }
 
 impl Outbox {
+    pub(super) fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Whether nothing more is taken.
+    pub(super) fn has_ended(&self) -> bool {
+        self.closing || self.closed
+    }
+
     /// Writes a message where the peer can read it, if nothing is before it and it is small or staged. Gives whether
     /// it did.
     fn write_through(&mut self, message: &mut Addressed) -> bool {

@@ -42,6 +42,8 @@ pub(crate) struct Outlet {
     pub(super) head: Vec<u8>,
     /// The peer is to be asked for blocks, and was not for lack of room in the ring.
     pub(super) wants: bool,
+    /// What was sent took so many bytes while it was queued, since the flusher last looked.
+    pub(super) sent: usize,
 }
 
 /// How far a batch came.
@@ -74,8 +76,9 @@ impl Outlet {
         }
         while let Ok(Sent::All) = sent {
             let Some(next) = queue.pop_front() else { break };
+            let cost = next.cost();
             match self.send_one(next, transport) {
-                Ok(()) => {}
+                Ok(()) => self.sent = self.sent.saturating_add(cost),
                 Err(Refused::Stalled(frame)) => {
                     queue.push_front(Outgoing::Frame(frame));
                     sent = Ok(Sent::Stalled);

@@ -143,6 +143,7 @@ impl Link {
             grows: shared.offers_memory,
             head: Vec::new(),
             wants: false,
+            sent: 0,
         })
     }
 
