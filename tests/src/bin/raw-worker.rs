@@ -10,12 +10,16 @@
 //! | `ping` + portal | puts a number and waits for it, over and over; says how it goes |
 //! | `pong` + portal | sends back what comes |
 //! | `spawn` + portal | runs another worker, which sends back what comes |
+//! | `write` + memory | writes `theirs` into it if it may, and answers how that went, with the memory |
 //! | `route` + portal | answers with the name of the node that the portal leads to, and sends it back |
 
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use ipcz::{Child, ConnectOptions, Connection, Handle, Node, Parcel, Portal, Route, TryRecvError};
+use ipcz::{
+    Child, ConnectOptions, Connection, Handle, Node, Parcel, Portal, Route, SharedMemory,
+    TryRecvError,
+};
 
 /// Rounds after the broker's end was seen, to show that the conversation goes on.
 const ROUNDS_ALONE: u32 = 1000;
@@ -84,6 +88,7 @@ fn worker() -> Outcome {
             (b"ping", Some(Handle::Portal(portal))) => return ping(&parent, &portal),
             (b"pong", Some(Handle::Portal(portal))) => return pong(&portal),
             (b"spawn", Some(Handle::Portal(portal))) => children.push(spawn(&node, portal)?),
+            (b"write", Some(Handle::Memory(memory))) => write(&orders, memory)?,
             (b"route", Some(Handle::Portal(portal))) => tell_route(&orders, portal)?,
             (_, last) => {
                 handles.extend(last);
@@ -100,6 +105,18 @@ fn spawn(node: &Node, portal: Portal) -> Result<Child, Box<dyn std::error::Error
     child.kill_on_drop(true);
     child.take_portal(0)?.put(Parcel::with_handles("pong", vec![Handle::from(portal)]))?;
     Ok(child)
+}
+
+/// Tries to write memory, and tells what is in it.
+fn write(orders: &Portal, memory: SharedMemory) -> Outcome {
+    let outcome = match memory.map() {
+        Ok(mapping) => mapping.copy_in(0, b"theirs").map(|()| "written".to_string())?,
+        Err(error) => format!("{:?}", error.kind()),
+    };
+    let seen = memory.map_read_only()?.to_vec(0, 6)?;
+    let text = format!("{outcome} {} {}", memory.is_writable(), String::from_utf8_lossy(&seen));
+    orders.put(Parcel::with_handles(text, vec![Handle::Memory(memory)]))?;
+    Ok(())
 }
 
 fn ping(parent: &Connection, portal: &Portal) -> Outcome {
