@@ -2,7 +2,8 @@
 //!
 //! `raw-worker broker` spawns two workers, gives each one end of a route, says when it has no part in
 //! that any more, and waits to be killed.
-//! Without an argument it is a worker: it takes orders from its parent's portal.
+//! Without an argument it is a worker: it takes orders from its parent's portal. `raw-worker sleepy` is one whose
+//! thread sleeps whenever it waits.
 //!
 //! | order | what it does |
 //! | --- | --- |
@@ -17,8 +18,8 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use ipcz::{
-    Child, ConnectOptions, Connection, Handle, Node, Parcel, Portal, Route, SharedMemory,
-    TryRecvError,
+    Child, ConnectOptions, Connection, Handle, Node, NodeOptions, Parcel, Portal, Route,
+    SharedMemory, TryRecvError,
 };
 
 /// Rounds after the broker's end was seen, to show that the conversation goes on.
@@ -31,7 +32,8 @@ fn main() -> ExitCode {
     let outcome = match role.as_deref() {
         Some("broker") => broker(),
         Some("connect") => connect(),
-        _ => worker(),
+        Some("sleepy") => worker(NodeOptions::default().without_spinning()),
+        _ => worker(NodeOptions::default()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -78,8 +80,8 @@ fn connect() -> Outcome {
     Ok(())
 }
 
-fn worker() -> Outcome {
-    let (node, parent) = Node::from_parent()?;
+fn worker(options: NodeOptions) -> Outcome {
+    let (node, parent) = options.from_parent(&ConnectOptions::default())?;
     let mut children = Vec::new();
     let orders = parent.take_portal(0)?;
     while let Ok(order) = orders.recv_blocking() {

@@ -6,10 +6,16 @@
 //! queued, and leaves by one *flusher* at a time, under no lock: callers that find one at work leave
 //! their messages to it. That also makes a driver that calls back before it returns harmless.
 //!
-//! | what leaves | system calls | copies | allocations | locks |
-//! | --- | --- | --- | --- | --- |
-//! | small, written at once | 1 if the peer sleeps | 1 | 0 | the outbox's, once |
-//! | anything else | 1 if the peer sleeps, or what the transport needs | see `outlet` | 0 once the queue has grown | the outbox's, twice a batch and once a message |
+//! | what leaves | system calls | copies | allocations | locks | wake-ups |
+//! | --- | --- | --- | --- | --- | --- |
+//! | up to 4 KiB, written at once | - | 1, into the ring, under the node's lock | - | the outbox's, once | 1 if the peer sleeps |
+//! | larger, staged before, written at once | - | - | - | the outbox's, once | 1 if the peer sleeps |
+//! | anything else | see `outlet` | see `outlet` | - once the queue has grown | the outbox's, once to queue, 3 times a batch | 1 a batch if the peer sleeps |
+//!
+//! A wake-up is one system call: to a thread that waits, through the word that it sleeps on; to a background thread,
+//! by an empty frame over the transport. With a limit on what is queued (`fill`), a batch takes the lock once
+//! more, and the transport's; what is written at once is not counted, and costs nothing more. `tests/tests/data_calls.rs`
+//! and `allocations.rs` count.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
