@@ -4,7 +4,7 @@
 //! | --- | --- | --- | --- | --- | --- |
 //! | a put within the node | - | - | - | the node's, once | of who waits there |
 //! | a put to another node, of less than 4 KiB | - | 1 | - | the node's, once; the outbox's, once | of the peer, if it sleeps |
-//! | a put to another node, of 4 KiB or more | - | 1, under no lock (`stage`) | 1 | the node's, 2 times; the arena's; the outbox's | the same |
+//! | a put to another node, of 4 KiB or more | - | 1, under no lock (`stage`) | 1; 2 where it waits for another that is leaving, or blocks go back with it | the node's, 2 times; the arena's; the outbox's | the same |
 //! | a put while some link is full | - | - | - | the node's, once more | - |
 //! | a get of what is there | - | - | - | the node's, once | - |
 //!

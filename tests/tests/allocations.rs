@@ -137,7 +137,7 @@ fn over_a_link_small_parcels_cost_their_bytes() {
 #[test]
 fn over_a_link_large_parcels_cost_their_places_and_a_copy() {
     let (put, got) = over_a_link(64 << 10);
-    println!("{put} {got}");
-    assert!(put <= 1, "a put makes {put}");
+    // One more where blocks of the other direction go back with it.
+    assert!(put <= 2, "a put makes {put}");
     assert!(got <= 2, "a get makes {got}");
 }

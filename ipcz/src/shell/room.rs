@@ -85,8 +85,10 @@ impl Room {
 
     fn take(&self, is_ready: impl Fn(&Waiter) -> bool) -> Vec<Waker> {
         let mut waiters = lock(&self.waiters);
-        let ready = waiters.by_number.extract_if(.., |_, waiter| is_ready(waiter));
-        ready.map(|(_, waiter)| waiter.waker).collect()
+        let ready = waiters.by_number.iter().filter(|(_, waiter)| is_ready(waiter));
+        let ready: Vec<u64> = ready.map(|(&number, _)| number).collect();
+        let taken = ready.iter().filter_map(|number| waiters.by_number.remove(number));
+        taken.map(|waiter| waiter.waker).collect()
     }
 
     /// Waits in `place`, unless `is_full` says otherwise by now. Gives the waker that is not needed any more, to
