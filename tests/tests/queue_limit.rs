@@ -5,7 +5,7 @@ mod block_on;
 
 use std::process::Command;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -236,7 +236,7 @@ fn the_last_waker_is_used_and_who_gives_up_is_forgotten() {
     assert_eq!(Arc::strong_count(&told), 3);
     pair.signal(Signal::CONT);
     let until = Instant::now() + PATIENCE;
-    while let Poll::Pending = second.as_mut().poll(&mut Context::from_waker(&waker)) {
+    while second.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
         assert!(Instant::now() < until);
         thread::park_timeout(PATIENCE);
     }
