@@ -40,6 +40,11 @@ struct Waiter {
 /// A place among those that wait, once there is one. Whoever has it gives it up in the end.
 pub(crate) type Place = Option<u64>;
 
+/// Uses wakers, under no lock.
+pub(super) fn wake_all(wakers: Vec<Waker>) {
+    wakers.into_iter().for_each(|waker| guarded(|| waker.wake()));
+}
+
 impl Room {
     pub(super) fn new(limit: Option<usize>) -> Self {
         let limit = limit.unwrap_or(usize::MAX);
@@ -80,7 +85,7 @@ impl Room {
     /// Wakes who waits for the link to this peer, which is full no more. Called under no lock.
     pub(super) fn wake(&self, peer: PeerId) {
         let ready = self.take(|waiter| waiter.peer == peer);
-        ready.into_iter().for_each(|waker| guarded(|| waker.wake()));
+        wake_all(ready);
     }
 
     fn take(&self, is_ready: impl Fn(&Waiter) -> bool) -> Vec<Waker> {

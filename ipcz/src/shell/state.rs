@@ -19,7 +19,7 @@ use super::link::Link;
 use super::notices::Notices;
 use super::payload::Contents;
 use super::pump::guarded;
-use super::room::Room;
+use super::room::{Room, wake_all};
 use crate::driver::unix::UnixDriver;
 use crate::driver::{Driver, Transport};
 use crate::shm::Region;
@@ -180,7 +180,13 @@ impl Shared {
     /// Does what follows from a step.
     fn follow_up(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         let leader = state.take_claim();
-        if state.engine.has_effects() || state.rerouted {
+        if let Some((peer, message)) = state.engine.poll_only_message() {
+            let sent = state.send_only(peer, message);
+            let rerouted = state.take_rerouted();
+            drop(state);
+            sent.finish();
+            wake_all(rerouted);
+        } else if state.engine.has_effects() || state.rerouted {
             let work = self.collect(state);
             self.perform(work);
         } else {
