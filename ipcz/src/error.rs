@@ -177,6 +177,10 @@ pub enum PutErrorKind {
     /// alone ([`NodeOptions::with_relayed_handles`](crate::NodeOptions::with_relayed_handles)), and it
     /// has none.
     NoRelay,
+    /// More is queued for the connection that the parcel would leave by than the node's limit
+    /// ([`NodeOptions::with_queue_limit`](crate::NodeOptions::with_queue_limit)). It may be put again once
+    /// [`Portal::put_ready`](crate::Portal::put_ready) says so.
+    QueueFull,
     /// The parcel has more data than the 256 MiB that one may have, or than the node at the other end
     /// of the portal's link takes.
     TooLarge,
@@ -221,6 +225,9 @@ impl fmt::Display for PutErrorKind {
             Self::CannotLeave { index } => write!(
                 f,
                 "handle {index} is an object without a serializer; it cannot leave this node"
+            ),
+            Self::QueueFull => f.write_str(
+                "more is queued for that connection than the node's limit; wait with `put_ready`",
             ),
             Self::TooDeep => f.write_str("more than 16 levels of parcels in parcels"),
             Self::TooManyHandles => f.write_str("more than 4096 handles; send several parcels"),
@@ -271,6 +278,17 @@ pub enum TryRecvError {
     Empty,
     /// Nothing will arrive any more.
     #[error("no parcel will arrive: {0}")]
+    Disconnected(#[source] Disconnect),
+}
+
+/// A portal was not ready for a put within the time given: see [`Portal::put_ready_timeout`](crate::Portal::put_ready_timeout).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PutReadyError {
+    /// Too much is queued still.
+    #[error("more is queued for that connection than the node's limit")]
+    Full,
+    /// The route is over: nobody would read what is put.
+    #[error("nobody would read it: {0}")]
     Disconnected(#[source] Disconnect),
 }
 

@@ -68,6 +68,7 @@ mod os_handle;
 mod parcel;
 mod partial;
 mod portal;
+mod ready;
 mod recv;
 mod rpc;
 mod shell;
@@ -81,7 +82,8 @@ pub use child::Child;
 pub use connection::Connection;
 pub use driver::unix::Credentials;
 pub use error::{
-    Disconnect, DisconnectKind, Error, ErrorKind, PutError, PutErrorKind, RejectError, TryRecvError,
+    Disconnect, DisconnectKind, Error, ErrorKind, PutError, PutErrorKind, PutReadyError,
+    RejectError, TryRecvError,
 };
 pub use ipcz_core::{NodeName, PeerInfo, Relation, Route, Topology};
 /// ```
@@ -146,6 +148,7 @@ pub use os_handle::OsHandle;
 pub use parcel::{Handle, Parcel};
 pub use partial::{ParcelSize, Partial, RecvWithinError};
 pub use portal::Portal;
+pub use ready::PutReady;
 pub use recv::Recv;
 pub use rpc::{
     Associated, Call, CallError, Calling, CallingLocal, CodecError, Context, Endpoint, Load, Local,

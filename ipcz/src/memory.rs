@@ -7,14 +7,19 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Disconnect, Error, ErrorKind};
 use crate::shell::{Allocating, Failure, block_on};
-use crate::shm::{Mapping, Region};
+use crate::shm::{Mapping, ReadOnlyMapping, Region};
 
 /// A piece of memory that several processes can map: made by
 /// [`Node::allocate_memory`](crate::Node::allocate_memory), sent as a [`Handle`](crate::Handle).
 ///
 /// It starts as zeros. Whoever has it may write it at any time, so its bytes are only ever copied,
 /// in and out of a [`Mapping`]; whoever checks a value checks its own copy. It lives until the last
-/// handle and the last mapping of it, in whichever process, is gone.
+/// handle and the last mapping of it, in whichever process, is gone. Its size never changes: nobody can shrink
+/// it under others.
+///
+/// Memory made by [`SharedMemory::read_only`] is written by its maker alone. Whoever receives it
+/// is told ([`SharedMemory::is_writable`]) and can map it for reading only, whatever it does. A
+/// node that says otherwise of what it sends is cut off.
 ///
 /// ```
 /// # let node = ipcz::Node::broker()?;
@@ -54,10 +59,52 @@ impl SharedMemory {
         self.0.try_clone().map(Self)
     }
 
-    /// Maps all of it, for reading and writing. The mapping outlives this handle.
+    /// Makes zeroed memory of `num_bytes` in this process that nobody can write but through the mapping that
+    /// comes with it: no handle of it can be mapped for writing again, in this process or any other.
+    ///
+    /// ```
+    /// # let (near, far) = ipcz::Node::broker()?.open_portals();
+    /// use ipcz::{Handle, Parcel, SharedMemory};
+    /// let (memory, mine) = SharedMemory::read_only(4096)?;
+    /// near.put(Parcel::with_handles("a table", vec![Handle::from(memory)]))?;
+    /// mine.copy_in(0, b"version 1")?;
+    ///
+    /// let (_, mut handles) = far.recv_blocking()?.into_parts();
+    /// let Some(Handle::Memory(table)) = handles.pop() else { panic!("it was put") };
+    /// assert!(!table.is_writable());
+    /// assert_eq!(table.map_read_only()?.to_vec(0, 9)?, b"version 1");
+    /// let refused = table.map().unwrap_err();
+    /// assert_eq!(refused.kind(), std::io::ErrorKind::PermissionDenied);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] for zero bytes or more than fit an address space, else what the system
+    /// said. Linux can do this since version 5.1.
+    pub fn read_only(num_bytes: usize) -> io::Result<(Self, Mapping)> {
+        let (region, mapping) = Region::new_read_only(num_bytes)?;
+        Ok((Self(region), mapping))
+    }
+
+    /// Whether it can be mapped for writing: by whoever has it, or by nobody.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.0.is_writable()
+    }
+
+    /// Maps all of it, for reading only. The mapping outlives this handle.
     ///
     /// # Errors
     /// What the system said, usually that address space is short.
+    pub fn map_read_only(&self) -> io::Result<ReadOnlyMapping> {
+        self.0.map_read_only()
+    }
+
+    /// Maps all of it, for reading and writing. The mapping outlives this handle.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::PermissionDenied`] if it can only be read ([`SharedMemory::is_writable`]), else what the
+    /// system said, usually that address space is short.
     pub fn map(&self) -> io::Result<Mapping> {
         self.0.map()
     }

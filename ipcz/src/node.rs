@@ -87,7 +87,7 @@ impl Node {
             may_allocate: options.may_allocate,
             relays_handles: options.relays_handles,
         };
-        let shared = Shared::new(driver, system, config, options.spins)?;
+        let shared = Shared::new(driver, system, config, options.spins, options.queue_limit)?;
         Ok(Self { guard: Arc::new(Guard(shared)) })
     }
 

@@ -31,12 +31,19 @@ pub struct NodeOptions {
     pub(crate) relays_handles: bool,
     pub(crate) shares_memory: bool,
     pub(crate) spins: bool,
+    pub(crate) queue_limit: Option<usize>,
 }
 
 impl Default for NodeOptions {
-    /// A node that may do everything.
+    /// A node that may do everything, and refuses no put for what is queued.
     fn default() -> Self {
-        Self { may_allocate: true, relays_handles: false, shares_memory: true, spins: true }
+        Self {
+            may_allocate: true,
+            relays_handles: false,
+            shares_memory: true,
+            spins: true,
+            queue_limit: None,
+        }
     }
 }
 
@@ -79,6 +86,29 @@ impl NodeOptions {
     #[must_use]
     pub fn without_spinning(mut self) -> Self {
         self.spins = false;
+        self
+    }
+
+    /// A node that refuses puts ([`PutErrorKind::QueueFull`](crate::PutErrorKind::QueueFull)) while more than
+    /// `num_bytes` bytes are queued for the connection that they would leave by, because the node at its
+    /// other end does not read as fast as this one puts, or not at all. [`Portal::put_ready`] waits until half
+    /// of that is left. Each connection has the whole limit for itself, and with 0 nothing is put
+    /// while anything is queued.
+    ///
+    /// Without this, nothing is refused: a peer that is stopped has all that is put for it grow this process.
+    ///
+    /// What counts is what has yet to leave this process: the bytes of parcels and 256 for each,
+    /// not what lies in shared memory or in the system's buffers already. A parcel that is put while there is
+    /// room is taken whole, so the limit may be exceeded by the largest parcel of each thread that puts at
+    /// that moment. Never refused, but counted, are what the node itself has to say, unread parcels that
+    /// move with their portal, what is passed on for other nodes, and typed calls and their
+    /// results, whose number the callers bound by waiting. Parcels put before a connection has
+    /// been made, and those between portals of this node, do not count.
+    ///
+    /// [`Portal::put_ready`]: crate::Portal::put_ready
+    #[must_use]
+    pub fn with_queue_limit(mut self, num_bytes: usize) -> Self {
+        self.queue_limit = Some(num_bytes);
         self
     }
 

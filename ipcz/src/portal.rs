@@ -1,7 +1,16 @@
 //! Portals: one end each of a route.
 //!
-//! Costs: see the table in `shell`. A put looks at each handle of its parcel before it takes the
-//! node's lock, once, and hands the engine the bytes as they are; a get is the same backwards.
+//! | what | system calls | copies | allocations | locks | wake-ups |
+//! | --- | --- | --- | --- | --- | --- |
+//! | a put within the node | - | - | - | the node's, once | of who waits there |
+//! | a put to another node, of less than 4 KiB | - | 1 | - | the node's, once; the outbox's, once | of the peer, if it sleeps |
+//! | a put to another node, of 4 KiB or more | - | 1, under no lock (`stage`) | 1; 2 where it waits for another that is leaving, or blocks go back with it | the node's, 2 times; the arena's; the outbox's | the same |
+//! | a put while some link is full | - | - | - | the node's, once more | - |
+//! | a get of what is there | - | - | - | the node's, once | - |
+//!
+//! Shared memory is taken for granted here; the table in `shell` has the transports, too. A put looks at each handle of
+//! its parcel before it takes the node's lock, and hands the engine the bytes as they are; handles cost
+//! their lists. What links do is said in `shell/link`: `outbox`, `outlet`, `inlet`. `tests/tests/allocations.rs` counts.
 
 use std::fmt;
 use std::sync::Arc;
@@ -91,12 +100,13 @@ impl Portal {
         Node::from_guard(Arc::clone(&self.guard))
     }
 
-    /// Puts a parcel. It is on its way when this returns; it never blocks and is never refused for
-    /// lack of room.
+    /// Puts a parcel. It is on its way when this returns; it never blocks, and is not refused for lack of
+    /// room unless the node has a limit ([`NodeOptions::with_queue_limit`](crate::NodeOptions::with_queue_limit)).
     ///
     /// # Errors
     /// [`PutError`], which holds the parcel and its handles as they were:
-    /// [`PutErrorKind::Disconnected`] if nobody would read it, else what is wrong with the parcel.
+    /// [`PutErrorKind::Disconnected`] if nobody would read it, [`PutErrorKind::QueueFull`] if more waits to
+    /// leave than may ([`Portal::put_ready`] waits until it is less), else what is wrong with the parcel.
     /// A parcel that was put and is still on its way when the route ends is lost with its handles.
     ///
     /// ```
@@ -119,6 +129,15 @@ impl Portal {
     #[inline]
     pub fn put(&self, parcel: impl Into<Parcel>) -> Result<(), PutError> {
         let parcel = parcel.into();
+        if self.shared().room.is_scarce() && self.is_full() {
+            return Err(PutError::new(PutErrorKind::QueueFull, parcel));
+        }
+        self.put_anyway(parcel)
+    }
+
+    /// Puts a parcel, whatever is queued.
+    #[inline]
+    pub(crate) fn put_anyway(&self, parcel: Parcel) -> Result<(), PutError> {
         match parcel.is_plain() {
             true => self.put_plain(parcel),
             false => self.put_with_handles(parcel),
@@ -323,11 +342,25 @@ impl Portal {
         armed
     }
 
+    #[cold]
+    fn is_full(&self) -> bool {
+        self.shared().look(|state| state.is_full(self.id()))
+    }
+
+    /// Why nothing can be put, if it is for no reason that lies in the parcel.
+    pub(crate) fn put_disconnect(&self, refused: PutRefused) -> Disconnect {
+        match refused {
+            PutRefused::Disconnected(cause) => cause.into(),
+            PutRefused::PeerClosed => Disconnect::PEER_CLOSED,
+            _ => self.gone(),
+        }
+    }
+
     fn put_error_kind(&self, refused: PutRefused, apart: &Apart) -> PutErrorKind {
         match refused {
-            PutRefused::UnknownPortal => PutErrorKind::Disconnected(self.gone()),
-            PutRefused::PeerClosed => PutErrorKind::Disconnected(Disconnect::PEER_CLOSED),
-            PutRefused::Disconnected(cause) => PutErrorKind::Disconnected(cause.into()),
+            PutRefused::UnknownPortal | PutRefused::PeerClosed | PutRefused::Disconnected(_) => {
+                PutErrorKind::Disconnected(self.put_disconnect(refused))
+            }
             PutRefused::BadPortal { index } => {
                 PutErrorKind::BadPortal { index: apart.place_of(index) }
             }

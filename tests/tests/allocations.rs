@@ -1,10 +1,18 @@
 //! What the way of a parcel costs in allocations: none of its own between portals of one node, once
-//! what it needs is there.
+//! what it needs is there, and as many as the tables beside the code say over a link.
+
+#[allow(dead_code, reason = "shared with other tests, which use all of it")]
+#[path = "../support/nodes.rs"]
+mod nodes;
+#[path = "../support/links/pairs.rs"]
+mod pairs;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use ipcz::{Handle, Node, Parcel};
+use ipcz::{Handle, Node, NodeOptions, Parcel};
+use nodes::PATIENCE;
+use pairs::{join, member, settle};
 
 /// Counts the allocations of each thread: nodes have threads of their own.
 struct Counting;
@@ -91,4 +99,45 @@ fn handles_cost_their_lists() {
     });
     // The caller's, and not many more: the engine's list, the places, and what checks them.
     assert!((ROUNDS..=10 * ROUNDS).contains(&made), "{made}");
+}
+
+/// The allocations of a put of so many bytes over shared memory, and those of the thread that gets it, in the median
+/// of many rounds: now and then a table grows, or another thread has read what came.
+fn over_a_link(num_bytes: usize) -> (usize, usize) {
+    let (broker, client) =
+        (member(&NodeOptions::default(), true), member(&NodeOptions::default(), false));
+    let joined = join(&broker, &client, 1);
+    let (near, far) = joined.portals(0);
+    settle(&near, &far);
+    let (mut puts, mut gets) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let bytes = vec![7; num_bytes];
+        let before = COUNT.get();
+        near.put(bytes).unwrap();
+        let between = COUNT.get();
+        let parcel = far.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(parcel.bytes().len(), num_bytes);
+        puts.push(between - before);
+        gets.push(COUNT.get() - between);
+    }
+    let median = |mut counts: Vec<usize>| {
+        counts.sort_unstable();
+        counts[ROUNDS / 2]
+    };
+    (median(puts), median(gets))
+}
+
+#[test]
+fn over_a_link_small_parcels_cost_their_bytes() {
+    let (put, got) = over_a_link(64);
+    assert_eq!(put, 0, "a put");
+    assert!(got <= 1, "a get makes {got}");
+}
+
+#[test]
+fn over_a_link_large_parcels_cost_their_places_and_a_copy() {
+    let (put, got) = over_a_link(64 << 10);
+    // One more where blocks of the other direction go back with it.
+    assert!(put <= 2, "a put makes {put}");
+    assert!(got <= 2, "a get makes {got}");
 }

@@ -39,6 +39,10 @@ fn region(num_bytes: usize) -> Attachment {
     Attachment::Region(Region::new(num_bytes).unwrap())
 }
 
+fn read_only_region(num_bytes: usize) -> Attachment {
+    Attachment::Region(Region::new_read_only(num_bytes).unwrap().0)
+}
+
 fn handle() -> Attachment {
     Attachment::Handle(OsHandle::from(std::io::pipe().unwrap().0))
 }
@@ -86,12 +90,10 @@ fn words_out_of_turn() -> Vec<Words> {
         make("a budget beyond any need", offer(4096, 0, u64::MAX, vec![region(bytes)])),
         make("a region that is too small", offer(4096, 0, 0, vec![region(bytes - 1)])),
         make("a region that is too large", offer(4096, 0, 0, vec![region(bytes + 1)])),
+        make("a region to read only", offer(4096, 0, 0, vec![read_only_region(bytes)])),
         make("a region without a header", offer(4096, 0, 0, vec![region(bytes)])),
         make("another header", offer(4096, 0, 0, vec![region_with_header(small, b"IPCZLINK")])),
-        make(
-            "another version",
-            offer(4096, 0, 0, vec![region_with_header(small, b"ipczlink\x02")]),
-        ),
+        make("a new one", offer(4096, 0, 0, vec![region_with_header(small, b"ipczlink\x02")])),
         ("a second offer", CAN_MAKE, vec![good(), good()]),
         ("an accept of one's own offer", CAN_MAKE, vec![good(), word(&[ACCEPT], vec![])]),
         ("a decline of one's own offer", CAN_MAKE, vec![good(), word(&[DECLINE], vec![])]),

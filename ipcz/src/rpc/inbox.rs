@@ -269,7 +269,7 @@ impl<'a> Inbox<'a> {
     pub(super) fn farewell(&mut self) -> Result<(), ServeError> {
         if self.is_stopping && self.is_open {
             self.stop()?;
-            let _ = self.portal.put(message::farewell(Farewell::Stopped, ""));
+            let _ = self.portal.put_anyway(message::farewell(Farewell::Stopped, "").into());
         }
         Ok(())
     }
@@ -280,7 +280,7 @@ impl<'a> Inbox<'a> {
         let progress = call.take_progress();
         self.drivers.extend(progress.drivers);
         if let Some(why) = progress.rejected {
-            let _ = self.portal.put(message::farewell(Farewell::Rejected, &why));
+            let _ = self.portal.put_anyway(message::farewell(Farewell::Rejected, &why).into());
             call.blame(&why);
             return Err(ServeError::Rejected(why));
         }
@@ -310,7 +310,7 @@ impl<'a> Inbox<'a> {
             }
             None => {
                 if let Some(credit) = self.account.consumed(weight) {
-                    let _ = self.portal.put(message::credit(credit));
+                    let _ = self.portal.put_anyway(message::credit(credit).into());
                 }
             }
         }
@@ -330,7 +330,7 @@ pub(super) async fn run<F: Future<Output = Outcome>>(call: Arc<CallState>, metho
 
 /// Gives back a pipe whose call has its reply.
 fn put_back(portal: &Portal, number: u32, pipe: Portal) {
-    let _ = portal.put(Parcel::with_handles(message::pipe(number), vec![pipe.into()]));
+    let _ = portal.put_anyway(Parcel::with_handles(message::pipe(number), vec![pipe.into()]));
 }
 
 /// Puts a reply. If the client is gone, nobody misses it, and the next receive says so.
@@ -344,7 +344,7 @@ fn answer(portal: &Portal, reply: Option<Parcel>, pipe: Option<Portal>) {
         join(given.ok_or_else(cause), pipe);
         message::set_piped(reply.bytes_mut());
     }
-    let Err(error) = portal.put(reply) else {
+    let Err(error) = portal.put_anyway(reply) else {
         return;
     };
     if matches!(error.kind(), PutErrorKind::Disconnected(_)) {
@@ -353,7 +353,7 @@ fn answer(portal: &Portal, reply: Option<Parcel>, pipe: Option<Portal>) {
     // What the result contains cannot travel here. The caller must not wait for it forever.
     let text = format!("the server could not send its result: {}", error.kind());
     if let Some(number) = message::number(error.into_parcel().bytes()) {
-        let _ = portal.put(message::failure(number, Failure::BadResult, &text));
+        let _ = portal.put_anyway(message::failure(number, Failure::BadResult, &text).into());
     }
 }
 
@@ -371,7 +371,7 @@ pub(super) struct Witness<'a>(pub(super) &'a Portal);
 impl Drop for Witness<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let _ = self.0.put(message::farewell(Farewell::Panicked, ""));
+            let _ = self.0.put_anyway(message::farewell(Farewell::Panicked, "").into());
         }
     }
 }

@@ -123,7 +123,7 @@ impl Replies {
     }
 
     fn put(&self, parcel: Parcel) -> Result<(), Fault> {
-        self.portal.put(parcel).map_err(|error| match error.kind() {
+        self.portal.put_anyway(parcel).map_err(|error| match error.kind() {
             PutErrorKind::Disconnected(why) => Fault::Disconnected(why),
             // The rest is about what the arguments contain.
             kind => Fault::Encode(CodecError::new(kind.to_string())),
@@ -262,7 +262,7 @@ pub(super) fn join(given: Result<Portal, String>, pipe: Portal) {
         },
     };
     // Nobody may be there to read it.
-    let _ = pipe.put(message::farewell(Farewell::Failed, &text));
+    let _ = pipe.put_anyway(message::farewell(Farewell::Failed, &text).into());
 }
 
 impl State {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Instant;
 
 use ipcz_core::{
@@ -16,6 +17,7 @@ use super::link::{Link, Spent};
 use super::notices::Notice;
 use super::payload::Contents;
 use super::pump::{LINGER, LinkHandler, guarded};
+use super::room::wake_all;
 use super::state::{ConnectionState, Shared, State};
 use crate::driver::{Attachment, Transport};
 use crate::shm::Region;
@@ -69,6 +71,8 @@ struct Rest {
     allocate: Vec<(AllocationId, u64)>,
     /// Who waits for memory, and what became of it.
     allocated: Vec<(Arc<Waiting>, Outcome)>,
+    /// Who may put elsewhere, or not at all any more.
+    rerouted: Vec<Waker>,
     /// Connections of which more is known.
     changed: Vec<Arc<ConnectionState>>,
 }
@@ -131,11 +135,16 @@ impl State {
                 Effect::Disconnect { peer, cause } => self.disconnected(peer, cause, work),
             }
         }
+        let rerouted = self.take_rerouted();
+        if !rerouted.is_empty() {
+            work.rest().rerouted = rerouted;
+        }
     }
 
     /// Sends what is all that a step left to do.
     #[inline]
     pub(super) fn send_only(&mut self, peer: PeerId, message: Message<Contents>) -> Sent {
+        self.note_routes(&message);
         let carried = self.carried_by(&message);
         let link = self.links.get(&peer).cloned();
         let spent = match &link {
@@ -145,7 +154,16 @@ impl State {
         Sent { link, spent }
     }
 
+    /// Notes that routes change with what is sent, if they may.
+    #[inline]
+    fn note_routes(&mut self, message: &Message<Contents>) {
+        if !is_plain(message) {
+            self.routes_may_change();
+        }
+    }
+
     fn send(&mut self, peer: PeerId, message: Message<Contents>, work: &mut Work) {
+        self.note_routes(&message);
         let carried = self.carried_by(&message);
         let Some(link) = self.links.get(&peer) else {
             // It may own what is not to be closed under a lock.
@@ -159,6 +177,7 @@ impl State {
     }
 
     fn disconnected(&mut self, peer: PeerId, cause: Cause, work: &mut Work) {
+        self.routes_may_change();
         if let Some(link) = self.links.remove(&peer) {
             link.close_after_flush();
             work.rest().close.push((link, cause));
@@ -205,7 +224,7 @@ impl State {
 
     /// Makes the way out to a peer. Its transport is to be activated after the step.
     pub(crate) fn add_link(&mut self, peer: PeerId, transport: Box<dyn Transport>) -> Arc<Link> {
-        let link = Arc::new(Link::new(peer, transport));
+        let link = Arc::new(Link::new(peer, transport, Arc::clone(&self.room)));
         self.links.insert(peer, Arc::clone(&link));
         self.open_transports += 1;
         link
@@ -278,6 +297,7 @@ impl Shared {
         for state in rest.changed {
             state.announce();
         }
+        wake_all(rest.rerouted);
         rest.discarded
     }
 
@@ -311,6 +331,11 @@ impl Shared {
             self.wake_pump();
         }
     }
+}
+
+/// Whether a message is a parcel that leaves the routes as they are.
+fn is_plain(message: &Message<Contents>) -> bool {
+    matches!(message, Message::Parcel { portals, .. } if portals.is_empty())
 }
 
 fn give(notice: Notice, event: TrapEvent) {

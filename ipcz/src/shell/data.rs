@@ -6,6 +6,15 @@
 //! | `Staged` | 1, in | whoever puts something large into a portal whose route leads to another node, under no lock |
 //! | `Received` | 0, read where its sender wrote it; 1, out, once somebody wants a slice | the link that it came over |
 //!
+//! | what is done | system calls | copies | allocations | locks |
+//! | --- | --- | --- | --- | --- |
+//! | to stage | - | 1, in | 1, its place | the arena's, once |
+//! | to read pieces of what was received | - | 1, of the pieces | - | its own, once a piece |
+//! | to take a slice or all of it | - | 1, out, the first time | 1, of its size, the first time | its own; the arena's, as the block goes back |
+//! | to drop it unread | - | - | - | the arena's |
+//!
+//! A block that goes back wakes the background thread if nobody reads: once for all that go back until it looks.
+//!
 //! A staged parcel keeps the application's own bytes until it has left, so nothing is lost if it takes
 //! another way after all. That is then another copy, and never one out of memory that a peer can write.
 

@@ -21,9 +21,11 @@
 //! | put, where somebody waits | 1 | - | 1, for what is to be told | 1 if a thread sleeps there |
 //! | put, to another node by its transport | 1 | 3, short, of the link; the driver's | the message's head, 1 list | the driver's: 1 to send |
 //! | arrival of a batch by the transport | 1 | the driver's | the head and body of each | the driver's: 2 a batch |
-//! | put, to another node by shared memory | 1 | 3, short, of the link; 2 of the arena if it is large | - | - if the peer is awake, else 1 |
-//! | arrival of a batch by shared memory | 1 | 3, short, of the inlet | the body of each, 1 list | - |
-//! | waiting for it | 2 | of the seat, of the list of links | the trap's place | 1 to sleep, unless it comes at once |
+//! | put, to another node by shared memory, small | 1 | 1, short, of the link | - | - if the peer is awake, else 1 |
+//! | the same, 4 KiB or more | 2 | 1, short, of the link; 2 of the arena | 1, its place | the same |
+//! | the same, where the ring or the arena is full | 1 | 4, short, of the link | - once the queue has grown | - until there is room |
+//! | arrival of a batch by shared memory | 1 | 2, short, of the inlet | the body of each | - |
+//! | waiting for it | 2 | of the seat, of the list of links | the trap's place, unless it leads | 1 to sleep, unless it comes at once |
 //! | a trap's callback | the put's | 2, of the queue of callbacks | its box | 1 to wake the pump, if it sleeps |
 //!
 //! A parcel with handles allocates the lists of its handles besides. Tables and the memory of queues
@@ -52,6 +54,7 @@ mod notices;
 mod origin;
 mod payload;
 mod pump;
+mod room;
 mod serialize;
 mod state;
 mod wait;
@@ -63,5 +66,6 @@ pub(crate) use lead::{Asleep, Look};
 pub(crate) use notices::{Notice, Watcher};
 pub(crate) use origin::Origin;
 pub(crate) use payload::{AnyValue, Contents, Loose, Slot, Value};
+pub(crate) use room::Place;
 pub(crate) use state::{ConnectionState, Guard, Shared, State};
 pub(crate) use wait::block_on;

@@ -221,6 +221,9 @@ impl State {
     pub(super) fn take_message(&mut self, peer: PeerId, message: Incoming) {
         match message {
             Ok((mut message, carried)) => {
+                if !matches!(message, Message::Parcel { .. }) {
+                    self.routes_may_change();
+                }
                 if let (Message::Network(message), Some(carried)) = (&mut message, carried) {
                     self.park(message, carried);
                 }

@@ -19,6 +19,7 @@ use super::link::Link;
 use super::notices::Notices;
 use super::payload::Contents;
 use super::pump::guarded;
+use super::room::{Room, wake_all};
 use crate::driver::unix::UnixDriver;
 use crate::driver::{Driver, Transport};
 use crate::shm::Region;
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(super) lead: Lead,
     /// Whether waiting threads may stay awake for a little while.
     pub(super) spins: bool,
+    /// What may be queued for links.
+    pub(crate) room: Arc<Room>,
     /// Whether this node can make memory for links, and send it directly.
     pub(super) offers_memory: bool,
     /// Signalled when the last link is gone.
@@ -58,6 +61,9 @@ pub(crate) struct State {
     pub(crate) notices: Notices,
     /// What the leader sleeps for.
     claim: Option<Claim>,
+    pub(super) room: Arc<Room>,
+    /// Portals may lead elsewhere since somebody was told that a link is full.
+    pub(super) rerouted: bool,
     pub(crate) connections: BTreeMap<PeerId, Arc<ConnectionState>>,
     /// Links whose transports have yet to report that they are closed.
     pub(crate) open_transports: usize,
@@ -116,10 +122,12 @@ impl Shared {
         system: Option<Arc<UnixDriver>>,
         config: Config,
         spins: bool,
+        queue_limit: Option<usize>,
     ) -> io::Result<Arc<Self>> {
         let offers_memory = config.features & wire::feature::OFFERS_MEMORY != 0;
         let notices = Notices::default();
         let lead = Lead::new(notices.others());
+        let room = Arc::new(Room::new(queue_limit));
         let shared = Arc::new(Self {
             driver,
             system,
@@ -135,6 +143,8 @@ impl Shared {
                 allocations: BTreeMap::new(),
                 notices,
                 claim: None,
+                room: Arc::clone(&room),
+                rerouted: false,
                 connections: BTreeMap::new(),
                 open_transports: 0,
                 stopped: false,
@@ -143,6 +153,7 @@ impl Shared {
             callbacks: Callbacks::default(),
             lead,
             spins,
+            room,
             offers_memory,
             idle: Condvar::new(),
         });
@@ -160,7 +171,7 @@ impl Shared {
     pub(crate) fn step<R>(self: &Arc<Self>, input: impl FnOnce(&mut State) -> R) -> R {
         let mut state = lock(&self.state);
         let result = input(&mut state);
-        if state.engine.has_effects() || state.claim.is_some() {
+        if state.engine.has_effects() || state.claim.is_some() || state.rerouted {
             self.follow_up(state);
         }
         result
@@ -171,9 +182,11 @@ impl Shared {
         let leader = state.take_claim();
         if let Some((peer, message)) = state.engine.poll_only_message() {
             let sent = state.send_only(peer, message);
+            let rerouted = state.take_rerouted();
             drop(state);
             sent.finish();
-        } else if state.engine.has_effects() {
+            wake_all(rerouted);
+        } else if state.engine.has_effects() || state.rerouted {
             let work = self.collect(state);
             self.perform(work);
         } else {
@@ -187,7 +200,8 @@ impl Shared {
         let mut state = lock(&self.state);
         let result = input(&mut state);
         let leader = state.take_claim();
-        let work = state.engine.has_effects().then(|| self.collect(state));
+        let has_work = state.engine.has_effects() || state.rerouted;
+        let work = has_work.then(|| self.collect(state));
         leader.into_iter().for_each(Waker::wake);
         (result, work)
     }

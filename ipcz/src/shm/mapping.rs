@@ -6,7 +6,7 @@
 //! word of four of its bytes. What makes it sound:
 //!
 //! 1. `MmapRaw` owns the mapping: `len` bytes from its pointer stay mapped, readable and writable
-//!    while it lives. `Region` hands out mappings of regions only whose size is sealed, so the
+//!    while it lives; of a `ReadOnlyMapping`, which offers nothing that writes, readable only. `Region` hands out mappings of regions only whose size is sealed, so the
 //!    system never turns such an access into a fault because another process shrank the file.
 //! 2. Each copy is bounds-checked against `len` before it starts.
 //! 3. No reference to the mapping is formed, so nothing is assumed of its bytes: neither that they
@@ -133,6 +133,54 @@ impl Mapping {
             Some(end) if end <= mapped => Ok(self.raw.as_mut_ptr().wrapping_add(offset)),
             _ => Err(OutOfBounds { offset, len, mapped }),
         }
+    }
+}
+
+/// A mapped region of shared memory that can only be read here, unmapped on drop.
+///
+/// Others may write it meanwhile: what is checked must be one's own copy. All methods may be called from any
+/// thread.
+pub struct ReadOnlyMapping {
+    /// Not given out: nothing may be copied into it.
+    mapping: Mapping,
+}
+
+impl ReadOnlyMapping {
+    /// Maps the first `len` bytes of `fd`. The caller has checked that they exist and cannot go.
+    pub(super) fn new(fd: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
+        let raw = MmapOptions::new().len(len).map_raw_read_only(fd.as_raw_fd())?;
+        Ok(Self { mapping: Mapping { raw } })
+    }
+
+    /// The number of bytes mapped; never zero.
+    #[expect(clippy::len_without_is_empty, reason = "a mapping is never empty")]
+    pub fn len(&self) -> usize {
+        self.mapping.len()
+    }
+
+    /// Fills `bytes` from the mapping at `offset`.
+    ///
+    /// # Errors
+    /// The mapping ends before `bytes` is full; nothing was copied.
+    #[inline]
+    pub fn copy_out(&self, offset: usize, bytes: &mut [u8]) -> Result<(), OutOfBounds> {
+        self.mapping.copy_out(offset, bytes)
+    }
+
+    /// A copy of `len` bytes at `offset`.
+    ///
+    /// # Errors
+    /// The mapping ends before; nothing was allocated.
+    pub fn to_vec(&self, offset: usize, len: usize) -> Result<Vec<u8>, OutOfBounds> {
+        let mut bytes = Vec::new();
+        self.mapping.append_to(offset, len, &mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+impl fmt::Debug for ReadOnlyMapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadOnlyMapping").field("len", &self.len()).finish()
     }
 }
 

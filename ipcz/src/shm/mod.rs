@@ -47,7 +47,7 @@ mod tests;
 pub(crate) use cpu::current_cpu;
 #[doc(hidden)]
 pub use mapping::SharedWord;
-pub use mapping::{Mapping, OutOfBounds};
+pub use mapping::{Mapping, OutOfBounds, ReadOnlyMapping};
 pub use region::{Region, RegionError};
 
 /// A peer broke the rules of the memory that it shares with this node, which costs it the link.

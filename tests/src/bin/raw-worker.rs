@@ -2,7 +2,8 @@
 //!
 //! `raw-worker broker` spawns two workers, gives each one end of a route, says when it has no part in
 //! that any more, and waits to be killed.
-//! Without an argument it is a worker: it takes orders from its parent's portal.
+//! Without an argument it is a worker: it takes orders from its parent's portal. `raw-worker sleepy` is one whose
+//! thread sleeps whenever it waits.
 //!
 //! | order | what it does |
 //! | --- | --- |
@@ -10,12 +11,16 @@
 //! | `ping` + portal | puts a number and waits for it, over and over; says how it goes |
 //! | `pong` + portal | sends back what comes |
 //! | `spawn` + portal | runs another worker, which sends back what comes |
+//! | `write` + memory | writes `theirs` into it if it may, and answers how that went, with the memory |
 //! | `route` + portal | answers with the name of the node that the portal leads to, and sends it back |
 
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use ipcz::{Child, ConnectOptions, Connection, Handle, Node, Parcel, Portal, Route, TryRecvError};
+use ipcz::{
+    Child, ConnectOptions, Connection, Handle, Node, NodeOptions, Parcel, Portal, Route,
+    SharedMemory, TryRecvError,
+};
 
 /// Rounds after the broker's end was seen, to show that the conversation goes on.
 const ROUNDS_ALONE: u32 = 1000;
@@ -27,7 +32,8 @@ fn main() -> ExitCode {
     let outcome = match role.as_deref() {
         Some("broker") => broker(),
         Some("connect") => connect(),
-        _ => worker(),
+        Some("sleepy") => worker(NodeOptions::default().without_spinning()),
+        _ => worker(NodeOptions::default()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -74,8 +80,8 @@ fn connect() -> Outcome {
     Ok(())
 }
 
-fn worker() -> Outcome {
-    let (node, parent) = Node::from_parent()?;
+fn worker(options: NodeOptions) -> Outcome {
+    let (node, parent) = options.from_parent(&ConnectOptions::default())?;
     let mut children = Vec::new();
     let orders = parent.take_portal(0)?;
     while let Ok(order) = orders.recv_blocking() {
@@ -84,6 +90,7 @@ fn worker() -> Outcome {
             (b"ping", Some(Handle::Portal(portal))) => return ping(&parent, &portal),
             (b"pong", Some(Handle::Portal(portal))) => return pong(&portal),
             (b"spawn", Some(Handle::Portal(portal))) => children.push(spawn(&node, portal)?),
+            (b"write", Some(Handle::Memory(memory))) => write(&orders, memory)?,
             (b"route", Some(Handle::Portal(portal))) => tell_route(&orders, portal)?,
             (_, last) => {
                 handles.extend(last);
@@ -100,6 +107,18 @@ fn spawn(node: &Node, portal: Portal) -> Result<Child, Box<dyn std::error::Error
     child.kill_on_drop(true);
     child.take_portal(0)?.put(Parcel::with_handles("pong", vec![Handle::from(portal)]))?;
     Ok(child)
+}
+
+/// Tries to write memory, and tells what is in it.
+fn write(orders: &Portal, memory: SharedMemory) -> Outcome {
+    let outcome = match memory.map() {
+        Ok(mapping) => mapping.copy_in(0, b"theirs").map(|()| "written".to_string())?,
+        Err(error) => format!("{:?}", error.kind()),
+    };
+    let seen = memory.map_read_only()?.to_vec(0, 6)?;
+    let text = format!("{outcome} {} {}", memory.is_writable(), String::from_utf8_lossy(&seen));
+    orders.put(Parcel::with_handles(text, vec![Handle::Memory(memory)]))?;
+    Ok(())
 }
 
 fn ping(parent: &Connection, portal: &Portal) -> Outcome {

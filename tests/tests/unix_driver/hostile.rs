@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -10,6 +11,7 @@ use ipcz::OsHandle;
 use ipcz::driver::limits::{MAX_ATTACHMENTS, MAX_BODY_BYTES, MAX_HEAD_BYTES};
 use ipcz::driver::unix::UnixDriver;
 use ipcz::driver::{Attachment, Driver, Frame, TransportClosed};
+use ipcz::shm::Region;
 
 use crate::harness::{self, connected, number, numbered, pump_until};
 use crate::raw::{Raw, descriptors, header};
@@ -220,4 +222,32 @@ fn only_stream_sockets_become_transports() {
     let fd = OsHandle::from(reader).into_fd().unwrap();
     let error = driver.transport(fd).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+}
+
+#[test]
+fn a_region_is_what_is_said_of_it() {
+    let driver = UnixDriver::new().unwrap();
+    let writable = || -> OwnedFd { Region::new(100).unwrap().into() };
+    let read_only = || -> OwnedFd { Region::new_read_only(100).unwrap().0.into() };
+    // Open for reading, but those that others have are not.
+    let only_here = || {
+        let fd = writable();
+        let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+        OwnedFd::from(std::fs::File::open(path).unwrap())
+    };
+    let told = |kind: u8, fd: OwnedFd| {
+        let raw = Raw::new(&driver);
+        let mut frame = header(0, 0, 1);
+        frame.push(kind);
+        raw.write_with(&frame, &[fd]);
+        raw
+    };
+    for (kind, fd, is_writable) in [(3, writable(), true), (4, read_only(), false)] {
+        let arrived = harness::receive(&*driver, &told(kind, fd).end, 1).remove(0);
+        let [Attachment::Region(region)] = &arrived.attachments[..] else { panic!("no region") };
+        assert_eq!(region.is_writable(), is_writable);
+    }
+    for (kind, fd) in [(3, read_only()), (4, writable()), (3, only_here()), (4, only_here())] {
+        assert!(told(kind, fd).broken_rule().contains("region"), "{kind}");
+    }
 }

@@ -26,7 +26,10 @@ pub(super) fn pack(frame: Frame) -> Option<Outgoing> {
 fn pack_one(attachment: Attachment) -> Option<(Kind, OwnedFd)> {
     match attachment {
         Attachment::Handle(handle) => Some((Kind::Handle, handle.take()?)),
-        Attachment::Region(region) => Some((Kind::Region, region.into())),
+        Attachment::Region(region) => {
+            let kind = if region.is_writable() { Kind::Region } else { Kind::ReadOnlyRegion };
+            Some((kind, region.into()))
+        }
         Attachment::Transport(transport) => {
             let transport: Box<dyn Any> = transport.into_any();
             let transport = transport.downcast::<UnixTransport>().ok()?;
@@ -49,9 +52,8 @@ pub(super) fn unpack(incoming: Incoming, poller: &Arc<Poller>) -> Result<Frame, 
 fn unpack_one(kind: Kind, fd: OwnedFd, poller: &Arc<Poller>) -> Result<Attachment, &'static str> {
     Ok(match kind {
         Kind::Handle => Attachment::Handle(OsHandle::from(fd)),
-        Kind::Region => Attachment::Region(
-            Region::from_fd(fd).map_err(|_| "an attached region is no sealed memory")?,
-        ),
+        Kind::Region => Attachment::Region(region(fd, true)?),
+        Kind::ReadOnlyRegion => Attachment::Region(region(fd, false)?),
         Kind::Transport => {
             if !socket::is_stream_socket(fd.as_fd()) {
                 return Err("an attached transport is no stream socket");
@@ -59,4 +61,13 @@ fn unpack_one(kind: Kind, fd: OwnedFd, poller: &Arc<Poller>) -> Result<Attachmen
             Attachment::Transport(Box::new(UnixTransport::new(fd, Arc::clone(poller))))
         }
     })
+}
+
+/// A region that can be written or not, as was said of it: its seals tell.
+fn region(fd: OwnedFd, is_writable: bool) -> Result<Region, &'static str> {
+    let region = Region::from_fd(fd).map_err(|_| "an attached region is no sealed memory")?;
+    match region.is_writable() == is_writable {
+        true => Ok(region),
+        false => Err("an attached region is not what was said of it"),
+    }
 }

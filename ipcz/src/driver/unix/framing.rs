@@ -39,7 +39,10 @@ pub(super) struct Header {
 pub(super) enum Kind {
     Handle = 1,
     Transport = 2,
+    /// A region that whoever gets it may write.
     Region = 3,
+    /// One that it may only read.
+    ReadOnlyRegion = 4,
 }
 
 impl Kind {
@@ -48,6 +51,7 @@ impl Kind {
             1 => Ok(Kind::Handle),
             2 => Ok(Kind::Transport),
             3 => Ok(Kind::Region),
+            4 => Ok(Kind::ReadOnlyRegion),
             _ => Err("an attachment of unknown kind"),
         }
     }

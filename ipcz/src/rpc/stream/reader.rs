@@ -100,7 +100,7 @@ impl<T> Stream<T> {
     /// Ends the stream, and tells the sender why ([`StreamError::Stopped`]).
     pub fn stop(mut self, why: &str) {
         if let End::Portal(portal, _) = &mut self.end {
-            let _ = portal.put(message::stop(why));
+            let _ = portal.put_anyway(message::stop(why).into());
         }
     }
 }
@@ -254,7 +254,7 @@ impl<T: DeserializeOwned> Stream<T> {
             if status.num_parcels > 2 * STREAM.messages as usize {
                 return Err(CodecError::new("the writer sent more than it had credit for"));
             }
-            let _ = portal.put(credit(amount));
+            let _ = portal.put_anyway(credit(amount).into());
         }
         Ok(item)
     }

@@ -56,7 +56,7 @@ impl<T> StreamSender<T> {
         if let Some(over) = &self.over {
             return Err(over.clone());
         }
-        self.portal.put(message).map_err(|error| put_error(error.kind()))
+        self.portal.put_anyway(message.into()).map_err(|error| put_error(error.kind()))
     }
 
     /// Notes what the reader said.
@@ -168,7 +168,7 @@ impl<T: Serialize> StreamSender<T> {
     }
 
     fn put(&mut self, parcel: Parcel) -> Result<(), StreamError> {
-        self.portal.put(parcel).map_err(|error| put_error(error.kind()))
+        self.portal.put_anyway(parcel).map_err(|error| put_error(error.kind()))
     }
 }
 

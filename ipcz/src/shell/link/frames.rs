@@ -115,7 +115,9 @@ pub(super) fn message_of(head: &[u8], body: Data, attachments: Vec<Attachment>) 
                 (None, None) => None,
                 wanted => match (wanted, attachments.next()) {
                     ((Some(_), _), Some(it @ Attachment::Transport(_))) => Some(it),
-                    ((_, Some(_)), Some(it @ Attachment::Region(_))) => Some(it),
+                    ((_, Some(_)), Some(Attachment::Region(region))) if region.is_writable() => {
+                        Some(Attachment::Region(region))
+                    }
                     _ => return Err(ProtocolViolation("a transport or memory that is missing")),
                 },
             };

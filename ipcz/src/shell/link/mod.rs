@@ -7,6 +7,7 @@
 
 mod arrivals;
 mod bell;
+mod fill;
 mod frames;
 mod inlet;
 mod outbox;
@@ -22,6 +23,7 @@ use ipcz_core::{Message, PeerId};
 use super::data::Data;
 use super::origin::Origin;
 use super::payload::Contents;
+use super::room::Room;
 use super::state::Shared;
 use crate::driver::{Attachment, Frame, Transport};
 use crate::shm::Mapping;
@@ -64,6 +66,9 @@ pub(crate) struct Link {
     switching: Mutex<Switching>,
     /// Whether the node was told that the transport is closed.
     gone: AtomicBool,
+    /// Whether more is queued than the node's limit.
+    is_full: AtomicBool,
+    room: Arc<Room>,
     /// The peer broke the rules of shared memory where it was sent to.
     broken: AtomicBool,
 }
@@ -75,7 +80,7 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
-    pub(crate) fn new(peer: PeerId, transport: Box<dyn Transport>) -> Self {
+    pub(crate) fn new(peer: PeerId, transport: Box<dyn Transport>, room: Arc<Room>) -> Self {
         Self {
             peer,
             transport,
@@ -87,6 +92,8 @@ impl Link {
             origin: OnceLock::new(),
             switching: Mutex::default(),
             gone: AtomicBool::new(false),
+            is_full: AtomicBool::new(false),
+            room,
             broken: AtomicBool::new(false),
         }
     }

@@ -6,10 +6,16 @@
 //! queued, and leaves by one *flusher* at a time, under no lock: callers that find one at work leave
 //! their messages to it. That also makes a driver that calls back before it returns harmless.
 //!
-//! | what leaves | system calls | copies | allocations | locks |
-//! | --- | --- | --- | --- | --- |
-//! | small, written at once | 1 if the peer sleeps | 1 | 0 | the outbox's, once |
-//! | anything else | 1 if the peer sleeps, or what the transport needs | see `outlet` | 0 once the queue has grown | the outbox's, twice a batch and once a message |
+//! | what leaves | system calls | copies | allocations | locks | wake-ups |
+//! | --- | --- | --- | --- | --- | --- |
+//! | up to 4 KiB, written at once | - | 1, into the ring, under the node's lock | - | the outbox's, once | 1 if the peer sleeps |
+//! | larger, staged before, written at once | - | - | - | the outbox's, once | 1 if the peer sleeps |
+//! | anything else | see `outlet` | see `outlet` | - once the queue has grown | the outbox's, once to queue, 3 times a batch | 1 a batch if the peer sleeps |
+//!
+//! A wake-up is one system call: to a thread that waits, through the word that it sleeps on; to a background thread,
+//! by an empty frame over the transport. With a limit on what is queued (`fill`), a batch takes the lock once
+//! more, and the transport's; what is written at once is not counted, and costs nothing more. `tests/tests/data_calls.rs`
+//! and `allocations.rs` count.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -27,6 +33,8 @@ use crate::sync::lock;
 #[derive(Default)]
 pub(super) struct Outbox {
     messages: VecDeque<Outgoing>,
+    /// What these take, and those that a flusher has.
+    queued: usize,
     /// What the last flusher left for the next.
     spare: Kit,
     flushing: bool,
@@ -47,6 +55,8 @@ struct Kit {
     messages: VecDeque<Outgoing>,
     frames: VecDeque<Frame>,
     outlet: Option<Box<Outlet>>,
+    /// What those took that have left.
+    left: usize,
 }
 
 /// What is left of a message that was taken, or not taken after the end.
@@ -82,7 +92,10 @@ impl Link {
         if carried.is_none() && outbox.write_through(&mut message) {
             return frames::body_of(&mut message).map(std::mem::take).map(Spent::Data);
         }
-        outbox.messages.push_back(Outgoing::Message((message, carried)));
+        let message = Outgoing::Message((message, carried));
+        outbox.queued = outbox.queued.saturating_add(message.cost());
+        self.note_queued(outbox.queued);
+        outbox.messages.push_back(message);
         self.needs_flusher.store(true, Ordering::Release);
         None
     }
@@ -91,6 +104,7 @@ impl Link {
     pub(super) fn push_word(&self, word: Outgoing) {
         let mut outbox = lock(&self.outbox);
         if !outbox.closing {
+            outbox.queued = outbox.queued.saturating_add(word.cost());
             outbox.messages.push_back(word);
             self.needs_flusher.store(true, Ordering::Release);
         }
@@ -131,6 +145,7 @@ impl Link {
                 break;
             }
         }
+        self.check_room();
         self.close_if_done();
     }
 
@@ -166,6 +181,7 @@ impl Link {
     /// wait, the caller is no flusher any more.
     fn end_flush(&self, kit: &mut Kit, stalled: bool) -> bool {
         let mut outbox = lock(&self.outbox);
+        outbox.queued = outbox.queued.saturating_sub(std::mem::take(&mut kit.left));
         if outbox.again || !stalled && !outbox.messages.is_empty() {
             outbox.take_batch(kit);
             return true;
@@ -174,6 +190,9 @@ impl Link {
         outbox.stalled = stalled;
         kit.messages.append(&mut outbox.messages);
         std::mem::swap(&mut kit.messages, &mut outbox.messages);
+        if outbox.messages.is_empty() {
+            outbox.queued = 0;
+        }
         if kit.messages.capacity().max(kit.frames.capacity()) > KEPT_CAPACITY {
             (kit.messages, kit.frames) = Default::default();
         }
@@ -189,7 +208,9 @@ impl Link {
             self.send_frames(kit);
         }
         let Some(outlet) = &mut kit.outlet else { return false };
-        match self.send_in_memory(outlet, &mut kit.messages) {
+        let sent = self.send_in_memory(outlet, &mut kit.messages);
+        kit.left = kit.left.saturating_add(std::mem::take(&mut outlet.sent));
+        match sent {
             Ok(Sent::All) => false,
             Ok(Sent::Stalled) => true,
             Err(RingBroken(_)) => {
@@ -216,6 +237,7 @@ impl Link {
     fn send_frames(&self, kit: &mut Kit) {
         while kit.outlet.is_none() {
             let Some(next) = kit.messages.pop_front() else { break };
+            kit.left = kit.left.saturating_add(next.cost());
             kit.frames.push_back(match next {
                 Outgoing::Message(message) => {
                     frames::into_frame(message, Vec::with_capacity(64), None).0
@@ -235,6 +257,7 @@ impl Link {
 
     /// Everything that the transport had queued has left.
     pub(crate) fn drained(&self) {
+        self.check_room();
         self.close_if_done();
     }
 
@@ -278,11 +301,21 @@ impl Link {
             std::mem::take(&mut outbox.messages)
         };
         self.transport.deactivate();
+        self.check_room();
         drop(unsent);
     }
 }
 
 impl Outbox {
+    pub(super) fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Whether nothing more is taken.
+    pub(super) fn has_ended(&self) -> bool {
+        self.closing || self.closed
+    }
+
     /// Writes a message where the peer can read it, if nothing is before it and it is small or staged. Gives whether
     /// it did.
     fn write_through(&mut self, message: &mut Message<Contents>) -> bool {

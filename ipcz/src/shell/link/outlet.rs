@@ -1,13 +1,14 @@
 //! What a link sends with once it has shared memory: a ring, an arena, and the transport for the rest.
 //!
-//! | what | how it travels | copies here |
-//! | --- | --- | --- |
-//! | a message without payload, or with one of up to [`INLINE_BYTES`] | in the ring | 1 |
-//! | a larger payload | in a block of the arena; the message in the ring | 1 |
-//! | OS handles, transports, regions; what is larger than the arena may become | over the transport; a marker in the ring keeps its place | the driver's |
+//! | what | how it travels | system calls | copies here | allocations | locks |
+//! | --- | --- | --- | --- | --- | --- |
+//! | a message without payload, or with one of up to [`INLINE_BYTES`] | in the ring | - | 1 | - | - |
+//! | a larger payload | in a block of the arena; the message in the ring | - | 1, or none if it was staged by who put it | - | the arena's, 2 times |
+//! | the arena grows | a region over the transport, announced in the ring | 5 to make and map it, 1 to send it | - | some | the arena's; the driver's |
+//! | OS handles, transports, regions; what is larger than the arena may become | over the transport; a marker in the ring keeps its place | 1 to send | the driver's | a list; the driver's | the driver's |
 //!
 //! Messages of a batch are shown to the peer together, by one store, and it is woken once if it sleeps. With both
-//! sides awake, a message costs no system call, lock or allocation here.
+//! sides awake, a small message costs no system call, lock or allocation here; the wake-up is the outbox's.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -45,6 +46,8 @@ pub(crate) struct Outlet {
     pub(super) head: Vec<u8>,
     /// The peer is to be asked for blocks, and was not for lack of room in the ring.
     pub(super) wants: bool,
+    /// What was sent took so many bytes while it was queued, since the flusher last looked.
+    pub(super) sent: usize,
 }
 
 /// How far a batch came.
@@ -77,8 +80,9 @@ impl Outlet {
         }
         while let Ok(Sent::All) = sent {
             let Some(next) = queue.pop_front() else { break };
+            let cost = next.cost();
             match self.send_one(next, transport) {
-                Ok(()) => {}
+                Ok(()) => self.sent = self.sent.saturating_add(cost),
                 Err(Refused::Stalled(frame)) => {
                     queue.push_front(Outgoing::Frame(frame));
                     sent = Ok(Sent::Stalled);

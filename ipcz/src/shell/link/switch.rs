@@ -106,6 +106,9 @@ impl Link {
         let Ok([Attachment::Region(region)]) = <[Attachment; 1]>::try_from(attachments) else {
             return Err(ProtocolViolation("an offer without memory"));
         };
+        if !region.is_writable() {
+            return Err(ProtocolViolation("shared memory that only its maker writes"));
+        }
         let layout = Layout::new(offer.ring_bytes, offer.arena_bytes);
         let layout = layout.map_err(|_| ProtocolViolation("shared memory of impossible sizes"))?;
         if offer.receive_budget > BUDGET || offer.send_budget > BUDGET {
@@ -143,6 +146,7 @@ impl Link {
             grows: shared.offers_memory,
             head: Vec::new(),
             wants: false,
+            sent: 0,
         })
     }
 
