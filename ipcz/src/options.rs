@@ -83,14 +83,15 @@ impl NodeOptions {
     }
 
     /// What the node's hellos say of it.
-    pub(crate) fn features(&self, driver: &dyn Driver) -> u64 {
+    pub(crate) fn features(&self, driver: &dyn Driver, is_broker: bool) -> u64 {
         // What arrives through memory is read by whoever waits, or by the pump's thread.
         if !self.shares_memory || driver.pump().is_none() {
             return 0;
         }
-        match self.may_allocate && !self.relays_handles {
-            true => feature::SHARED_MEMORY | feature::OFFERS_MEMORY,
-            false => feature::SHARED_MEMORY,
+        let features = feature::SHARED_MEMORY | feature::BORROWS_MEMORY;
+        match self.may_allocate && (!self.relays_handles || is_broker) {
+            true => features | feature::OFFERS_MEMORY,
+            false => features,
         }
     }
 

@@ -1,6 +1,9 @@
 //! Whoever waits is woken, with whatever it waits beside, over links of shared memory.
 
 #[allow(dead_code, reason = "shared with other tests, which use all of it")]
+#[path = "../support/links/alone.rs"]
+mod alone;
+#[allow(dead_code, reason = "shared with other tests, which use all of it")]
 #[path = "../support/block_on.rs"]
 mod block_on;
 #[allow(dead_code, reason = "shared with other tests, which use all of it")]
@@ -9,7 +12,6 @@ mod nodes;
 #[path = "../support/links/pairs.rs"]
 mod pairs;
 
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -284,11 +286,7 @@ fn cpu_time() -> Duration {
 
 #[test]
 fn idle_nodes_use_no_processor() {
-    let program = std::env::current_exe().unwrap();
-    let arguments = ["--exact", "in_a_process_of_its_own_idle_nodes_use_no_processor", "--ignored"];
-    let output = Command::new(program).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+    alone::run_alone("in_a_process_of_its_own_idle_nodes_use_no_processor");
 }
 
 #[test]

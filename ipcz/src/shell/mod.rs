@@ -53,6 +53,7 @@ mod origin;
 mod payload;
 mod pump;
 mod serialize;
+mod shrink;
 mod state;
 mod wait;
 

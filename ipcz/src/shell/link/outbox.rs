@@ -168,6 +168,7 @@ impl Link {
             self.send_frames(kit);
         }
         let Some(outlet) = &mut kit.outlet else { return false };
+        self.tend_arena(outlet);
         match self.send_in_memory(outlet, &mut kit.messages) {
             Ok(Sent::All) => false,
             Ok(Sent::Stalled) => true,

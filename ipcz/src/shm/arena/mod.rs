@@ -68,7 +68,7 @@ mod view;
 mod tests;
 
 pub use receiver::ReceiveArena;
-pub use sender::{AllocateError, OutBlock, SendArena};
+pub use sender::{AllocateError, OutBlock, Retired, SendArena};
 pub use view::{BlockReader, BlockView};
 
 use std::ops::Range;
