@@ -6,8 +6,8 @@ mod engines;
 use engines::{Bench, Bytes, parcel, with};
 use ipcz_core::limits::MAX_PORTALS_PER_PARCEL;
 use ipcz_core::{
-    GetRefused, LinkId, MergeRefused, Message, NodeName, Parcel, PortalId, PutRefused, Route,
-    RouteMessage, RouterId,
+    Effect, GetRefused, LinkId, MergeRefused, Message, NodeName, Parcel, PortalId, PutRefused,
+    Route, RouteMessage, RouterId, TrapConditions, TrapId,
 };
 
 fn bytes(payload: &[u8]) -> Parcel<Bytes> {
@@ -147,4 +147,42 @@ fn what_a_portal_had_not_read_follows_before_its_peer_is_closed() {
     assert!(matches!(first, Message::Parcel { sequence: 0, .. }), "{heard:?}");
     let ends = [RouteMessage::Closed(1), RouteMessage::Fin(1)].map(|end| Message::Route(new, end));
     assert_eq!(rest, ends.iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn where_a_put_goes_is_known_before() {
+    let mut bench = Bench::new();
+    let (local, _) = bench.engine.open_portals();
+    assert_eq!(bench.engine.next_hop(local), None);
+    assert_eq!(bench.engine.next_hop(bench.at_low[0]), Some(bench.low));
+    let gone = bench.at_low[0];
+    bench.engine.close(gone);
+    assert_eq!(bench.engine.next_hop(gone), None);
+}
+
+#[test]
+fn a_message_is_given_alone_only_if_it_is() {
+    let mut bench = Bench::new();
+    let (first, low) = (bench.at_low[0], bench.low);
+    while bench.engine.poll_effect().is_some() {}
+    assert_eq!(bench.engine.poll_only_message(), None);
+    bench.engine.put(first, bytes(b"one")).unwrap();
+    let only = bench.engine.poll_only_message();
+    assert!(
+        matches!(&only, Some((peer, Message::Parcel { payload, .. })) if *peer == low && payload == b"one"),
+        "{only:?}"
+    );
+    assert!(!bench.engine.has_effects());
+    bench.engine.put(first, bytes(b"two")).unwrap();
+    bench.engine.put(first, bytes(b"three")).unwrap();
+    assert_eq!(bench.engine.poll_only_message(), None);
+    let both = [bench.engine.poll_effect(), bench.engine.poll_effect()];
+    assert!(both.iter().all(|effect| matches!(effect, Some(Effect::Send { .. }))), "{both:?}");
+    // One that is no message.
+    let conditions = TrapConditions { above_parcels: Some(0), ..TrapConditions::default() };
+    let (a, b) = bench.engine.open_portals();
+    bench.engine.set_trap(b, conditions, TrapId(1)).unwrap();
+    bench.engine.put(a, bytes(b"four")).unwrap();
+    assert_eq!(bench.engine.poll_only_message(), None);
+    assert!(matches!(bench.engine.poll_effect(), Some(Effect::Fire { .. })));
 }

@@ -11,7 +11,7 @@ use crate::hold::OnHold;
 use crate::ids::{EndId, LinkId, NodeName, PeerId, PortalId, RouterId, Secret};
 use crate::introductions::Wanted;
 use crate::memory::Memory;
-use crate::message::{EndKey, Payload, RouteMessage};
+use crate::message::{EndKey, Message, Payload, RouteMessage};
 use crate::moves::Unread;
 use crate::parcel::Parcel;
 use crate::peer::Peer;
@@ -138,6 +138,18 @@ impl<P: Payload> Engine<P> {
     #[inline]
     pub fn has_effects(&self) -> bool {
         !self.effects.is_empty()
+    }
+
+    /// Gives the next effect if it is a message and the only one: what most steps leave to do.
+    #[inline]
+    pub fn poll_only_message(&mut self) -> Option<(PeerId, Message<P>)> {
+        if self.effects.len() != 1 || !matches!(self.effects[0], Effect::Send { .. }) {
+            return None;
+        }
+        match self.effects.pop_front() {
+            Some(Effect::Send { peer, message }) => Some((peer, message)),
+            _ => None,
+        }
     }
 
     /// Makes a pair of entangled portals: what is put into one comes out of the other.

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use super::allocation::{Asker, Outcome};
 use super::callbacks::Callbacks;
-use super::link::{Addressed, Link, Outgoing, Spent};
+use super::link::{Link, Spent};
 use super::notices::Notice;
 use super::payload::Contents;
 use super::pump::{LINGER, LinkHandler, guarded};
@@ -36,6 +36,21 @@ pub(crate) struct Work {
     rest: Option<Box<Rest>>,
 }
 
+/// What a step leaves to do that has sent one message, and has nothing else to do.
+pub(super) struct Sent {
+    link: Option<Arc<Link>>,
+    spent: Option<Spent>,
+}
+
+impl Sent {
+    /// To be called under no lock.
+    #[inline]
+    pub(super) fn finish(self) {
+        self.link.iter().for_each(|link| link.flush());
+        drop(self.spent);
+    }
+}
+
 /// What few steps leave to do.
 #[derive(Default)]
 struct Rest {
@@ -54,8 +69,6 @@ struct Rest {
     allocate: Vec<(AllocationId, u64)>,
     /// Who waits for memory, and what became of it.
     allocated: Vec<(Asker, Outcome)>,
-    /// Messages to peers that are gone. They may own what is not to be closed under a lock.
-    undeliverable: Vec<Addressed>,
     /// Connections of which more is known.
     changed: Vec<Arc<ConnectionState>>,
 }
@@ -84,10 +97,7 @@ impl State {
     pub(super) fn collect(&mut self, work: &mut Work, callbacks: Option<&Callbacks>) {
         while let Some(effect) = self.engine.poll_effect() {
             match effect {
-                Effect::Send { peer, message } => {
-                    let carried = self.carried_by(&message);
-                    self.send(peer, (message, carried), work);
-                }
+                Effect::Send { peer, message } => self.send(peer, message, work),
                 Effect::Fire { trap, event } => match (self.notices.remove(trap), callbacks) {
                     (Some(Notice::Call(call)), Some(due)) => {
                         work.callbacks |= due.push(call, event);
@@ -124,12 +134,26 @@ impl State {
         }
     }
 
-    fn send(&mut self, peer: PeerId, message: Addressed, work: &mut Work) {
+    /// Sends what is all that a step left to do.
+    #[inline]
+    pub(super) fn send_only(&mut self, peer: PeerId, message: Message<Contents>) -> Sent {
+        let carried = self.carried_by(&message);
+        let link = self.links.get(&peer).cloned();
+        let spent = match &link {
+            Some(link) => link.push(message, carried),
+            None => Some(Spent::message(message, carried)),
+        };
+        Sent { link, spent }
+    }
+
+    fn send(&mut self, peer: PeerId, message: Message<Contents>, work: &mut Work) {
+        let carried = self.carried_by(&message);
         let Some(link) = self.links.get(&peer) else {
-            work.rest().undeliverable.push(message);
+            // It may own what is not to be closed under a lock.
+            work.spent.push(Spent::message(message, carried));
             return;
         };
-        work.spent.extend(link.push(Outgoing::Message(message)));
+        work.spent.extend(link.push(message, carried));
         if !work.flush.iter().any(|known| Arc::ptr_eq(known, link)) {
             work.flush.push(Arc::clone(link));
         }
@@ -251,7 +275,7 @@ impl Shared {
         for (link, cause) in rest.close {
             self.close_link(link, cause);
         }
-        drop((rest.unwanted, rest.unwanted_memory, rest.undeliverable));
+        drop((rest.unwanted, rest.unwanted_memory));
         for pairing in rest.pairings {
             self.pair(pairing);
         }

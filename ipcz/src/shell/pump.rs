@@ -139,7 +139,11 @@ impl LinkHandler {
         for frame in frames.drain(..) {
             let Some(mut frame) = self.link.take_frame(frame) else { continue };
             match LinkMessage::decode(&frame.head) {
-                None => messages.push(self.link.stamp(into_message(frame))),
+                None => {
+                    let mut message = into_message(frame);
+                    self.link.stamp(&mut message);
+                    messages.push(message);
+                }
                 Some(word) => {
                     self.take_messages(&mut messages);
                     let attachments = std::mem::take(&mut frame.attachments);

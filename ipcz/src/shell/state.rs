@@ -176,7 +176,11 @@ impl Shared {
     /// Does what follows from a step.
     fn follow_up(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         let leader = state.take_claim();
-        if state.engine.has_effects() {
+        if let Some((peer, message)) = state.engine.poll_only_message() {
+            let sent = state.send_only(peer, message);
+            drop(state);
+            sent.finish();
+        } else if state.engine.has_effects() {
             let work = self.collect(state);
             self.perform(work);
         } else {

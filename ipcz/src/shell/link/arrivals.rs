@@ -82,8 +82,9 @@ impl Link {
             return matches!(outcome, Ok(true));
         }
         shared.step(|state| {
-            for message in end.batch.drain(..) {
-                state.take_message(self.peer, self.stamp(message));
+            for mut message in end.batch.drain(..) {
+                self.stamp(&mut message);
+                state.take_message(self.peer, message);
             }
             if let Err(ProtocolViolation(_)) = outcome {
                 state.engine.handle_garbage(self.peer);

@@ -43,12 +43,12 @@ pub(super) fn into_frame(
     (frame, block)
 }
 
-/// Whether a message is nothing but its head and, if it is a parcel, bytes.
-pub(super) fn is_bare((message, carried): &Addressed) -> bool {
+/// Whether a message that carries nothing is nothing but its head and, if it is a parcel, bytes.
+pub(super) fn is_bare(message: &Message<Contents>) -> bool {
     match message {
         Message::Parcel { payload, .. } => payload.slots.is_empty(),
         Message::Relay(_) => false,
-        _ => carried.is_none(),
+        _ => true,
     }
 }
 

@@ -106,11 +106,10 @@ impl Link {
     }
 
     /// Notes in a parcel where it came from.
-    pub(super) fn stamp(&self, mut message: Incoming) -> Incoming {
-        if let Ok((Message::Parcel { payload, .. }, _)) = &mut message {
+    pub(super) fn stamp(&self, message: &mut Incoming) {
+        if let Ok((Message::Parcel { payload, .. }, _)) = message {
             payload.origin = self.origin.get().cloned();
         }
-        message
     }
 
     /// Copies bytes to where the peer can read them, if the link has such a place with room for them.

@@ -14,10 +14,13 @@
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
+use ipcz_core::Message;
+
 use super::outlet::{Outlet, Sent};
 use super::{Addressed, Link, Outgoing, frames};
-use crate::driver::Frame;
+use crate::driver::{Attachment, Frame};
 use crate::shell::data::Data;
+use crate::shell::payload::Contents;
 use crate::shm::RingBroken;
 use crate::sync::lock;
 
@@ -50,7 +53,14 @@ struct Kit {
 #[allow(dead_code, reason = "it is only dropped")]
 pub(crate) enum Spent {
     Data(Data),
-    Message(Outgoing),
+    Message(Box<Addressed>),
+}
+
+impl Spent {
+    #[cold]
+    pub(crate) fn message(message: Message<Contents>, carried: Option<Attachment>) -> Self {
+        Self::Message(Box::new((message, carried)))
+    }
 }
 
 /// Queues above this capacity are not kept for the next flusher.
@@ -60,19 +70,30 @@ impl Link {
     /// Takes a message. Whoever calls this flushes the link after releasing the node's lock, and then drops
     /// what this gives: to give memory back to the system can take a while.
     #[must_use]
-    pub(crate) fn push(&self, mut message: Outgoing) -> Option<Spent> {
+    pub(crate) fn push(
+        &self,
+        mut message: Message<Contents>,
+        carried: Option<Attachment>,
+    ) -> Option<Spent> {
         let mut outbox = lock(&self.outbox);
         if outbox.closing {
-            return Some(Spent::Message(message));
+            return Some(Spent::message(message, carried));
         }
-        if let Outgoing::Message(message) = &mut message
-            && outbox.write_through(message)
-        {
-            return frames::body_of(&mut message.0).map(std::mem::take).map(Spent::Data);
+        if carried.is_none() && outbox.write_through(&mut message) {
+            return frames::body_of(&mut message).map(std::mem::take).map(Spent::Data);
         }
-        outbox.messages.push_back(message);
+        outbox.messages.push_back(Outgoing::Message((message, carried)));
         self.needs_flusher.store(true, Ordering::Release);
         None
+    }
+
+    /// Takes a word between the ends of the link, as [`Link::push`] takes a message.
+    pub(super) fn push_word(&self, word: Outgoing) {
+        let mut outbox = lock(&self.outbox);
+        if !outbox.closing {
+            outbox.messages.push_back(word);
+            self.needs_flusher.store(true, Ordering::Release);
+        }
     }
 
     /// Takes the end: nothing is taken after it.
@@ -265,7 +286,7 @@ impl Link {
 impl Outbox {
     /// Writes a message where the peer can read it, if nothing is before it and it is small or staged. Gives whether
     /// it did.
-    fn write_through(&mut self, message: &mut Addressed) -> bool {
+    fn write_through(&mut self, message: &mut Message<Contents>) -> bool {
         let outlet = self.spare.outlet.as_mut();
         let outlet = outlet.filter(|_| !self.flushing && self.messages.is_empty());
         outlet.is_some_and(|outlet| outlet.write_through(message))

@@ -12,10 +12,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use ipcz_core::Message;
+
 use super::supply::Supply;
-use super::{Addressed, Outgoing, frames};
+use super::{Outgoing, frames};
 use crate::driver::{Attachment, Frame, Transport};
 use crate::shell::data::{Data, LEAST_STAGED};
+use crate::shell::payload::Contents;
 use crate::shm::arena::{AllocateError, OutBlock, ReceiveArena, SendArena, Span};
 use crate::shm::record::{Kind, Tag};
 use crate::shm::ring::{WriteError, Writer};
@@ -95,14 +98,14 @@ impl Outlet {
     /// Writes a message into the ring, and shows it to the peer, if its bytes are all that it has, and are few or
     /// staged. Gives whether it did; what was staged may then be so no more. Called under the node's lock, it
     /// leaves the bytes to be dropped elsewhere.
-    pub(super) fn write_through(&mut self, message: &mut Addressed) -> bool {
+    pub(super) fn write_through(&mut self, message: &mut Message<Contents>) -> bool {
         // What is to go back leaves with whatever a flusher sends.
         if !frames::is_bare(message) || self.received.has_done() {
             return false;
         }
         let mut head = std::mem::take(&mut self.head);
-        wire::encode(&message.0, &[], &mut head);
-        let written = self.write_bare(&head, frames::body_of(&mut message.0));
+        wire::encode(message, &[], &mut head);
+        let written = self.write_bare(&head, frames::body_of(message));
         self.head = head;
         self.head.clear();
         // If it was not, the flusher meets whatever was in the way.

@@ -80,7 +80,7 @@ impl Link {
         let is_first = shared.look(|state| state.is_maker(self.peer));
         *lock(&self.switching) = if is_first { Switching::Passed } else { Switching::Settled };
         if is_first {
-            drop(self.push(Outgoing::Frame(word(LinkMessage::Pass, None))));
+            self.push_word(Outgoing::Frame(word(LinkMessage::Pass, None)));
             self.flush();
         }
     }
@@ -112,7 +112,7 @@ impl Link {
             send_budget: budgets.send,
             receive_budget: budgets.receive,
         };
-        drop(self.push(Outgoing::Frame(word(LinkMessage::Offer(offer), Some(region)))));
+        self.push_word(Outgoing::Frame(word(LinkMessage::Offer(offer), Some(region))));
         self.flush();
         true
     }
@@ -147,7 +147,7 @@ impl Link {
             }
             (LinkMessage::Accept, Switching::Offered(ends, nudge)) if attachments.is_empty() => {
                 let outlet = self.connect(shared, *ends, nudge);
-                drop(self.push(Outgoing::Switch(word(LinkMessage::Switch, None), outlet)));
+                self.push_word(Outgoing::Switch(word(LinkMessage::Switch, None), outlet));
                 self.open(shared);
                 self.flush();
                 Ok(())
@@ -181,10 +181,10 @@ impl Link {
             Ok(ends) => {
                 let outlet = self.connect(shared, ends, nudge);
                 *lock(&self.switching) = Switching::Taken;
-                drop(self.push(Outgoing::Switch(word(LinkMessage::Accept, None), outlet)));
+                self.push_word(Outgoing::Switch(word(LinkMessage::Accept, None), outlet));
             }
             Err(LinkError::Os(_)) => {
-                drop(self.push(Outgoing::Frame(word(LinkMessage::Decline, None))));
+                self.push_word(Outgoing::Frame(word(LinkMessage::Decline, None)));
             }
             Err(_) => return Err(ProtocolViolation("shared memory that is not what was offered")),
         }
