@@ -42,7 +42,8 @@ impl Default for NodeOptions {
 
 impl NodeOptions {
     /// A node that may not make shared memory. It needs a delegate that does:
-    /// [`ConnectOptions::delegate_allocation`].
+    /// [`ConnectOptions::delegate_allocation`]. That makes the memory of its links, too, where the
+    /// node at the other end may not; a link whose ends both have no delegate stays on its transport.
     #[must_use]
     pub fn without_allocation(mut self) -> Self {
         self.may_allocate = false;

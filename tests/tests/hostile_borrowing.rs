@@ -142,7 +142,7 @@ fn a_delegate_that_gives_nothing_leaves_links_as_they_are() {
             }
         }
         let is_there = turn < 2;
-        assert_eq!(to_delegate.ended().is_none(), true);
+        assert!(to_delegate.ended().is_none());
         let kept = is_there.then_some(delegate);
         eventually("it passes", || peer.was_told(PASS));
         assert!(!peer.was_told(OFFER) && !last.was_told(PASS) && !last.was_told(OFFER));

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | a message without payload, or with one of up to [`INLINE_BYTES`] | in the ring | 1 |
 //! | a larger payload | in a block of the arena; the message in the ring | 1 |
-//! | OS handles, transports, regions; what is larger than the arena may become | over the transport; a marker in the ring keeps its place | the driver's |
+//! | OS handles, transports, regions; what is larger than the arena may become, or is now, if it grows by the delegate | over the transport; a marker in the ring keeps its place | the driver's |
 //!
 //! Messages of a batch are shown to the peer together, by one store, and it is woken once if it sleeps. With both
 //! sides awake, a message costs no system call, lock or allocation here.
