@@ -228,8 +228,8 @@ fn an_arena_grows_and_shrinks() {
     assert!(f.out.has_grown());
     f.out.retire();
     drop(f.out.allocate(2 * KB));
-    let block = f.out.allocate(MB).unwrap();
-    drop(f.out.allocate(2 * KB));
+    let _first = f.out.allocate(MB).unwrap();
+    let block = f.out.allocate(2 * KB).unwrap();
     assert_eq!(retire(&f), (vec![], true, false), "it was used since");
     assert_eq!(retire(&f), (vec![], true, false), "the block in it was not sent yet");
     drop(block);
