@@ -81,7 +81,7 @@ impl Node {
             name: NodeName(u128::from_le_bytes(random()?)),
             is_broker,
             key: random()?,
-            features: options.features(&*driver),
+            features: options.features(&*driver, is_broker),
             max_payload: wire::MAX_PAYLOAD as u64,
             takes_referrals: true,
             may_allocate: options.may_allocate,

@@ -49,7 +49,8 @@ impl Default for NodeOptions {
 
 impl NodeOptions {
     /// A node that may not make shared memory. It needs a delegate that does:
-    /// [`ConnectOptions::delegate_allocation`].
+    /// [`ConnectOptions::delegate_allocation`]. That makes the memory of its links, too, where the
+    /// node at the other end may not; a link whose ends both have no delegate stays on its transport.
     #[must_use]
     pub fn without_allocation(mut self) -> Self {
         self.may_allocate = false;
@@ -113,14 +114,15 @@ impl NodeOptions {
     }
 
     /// What the node's hellos say of it.
-    pub(crate) fn features(&self, driver: &dyn Driver) -> u64 {
+    pub(crate) fn features(&self, driver: &dyn Driver, is_broker: bool) -> u64 {
         // What arrives through memory is read by whoever waits, or by the pump's thread.
         if !self.shares_memory || driver.pump().is_none() {
             return 0;
         }
-        match self.may_allocate && !self.relays_handles {
-            true => feature::SHARED_MEMORY | feature::OFFERS_MEMORY,
-            false => feature::SHARED_MEMORY,
+        let features = feature::SHARED_MEMORY | feature::BORROWS_MEMORY;
+        match self.may_allocate && (!self.relays_handles || is_broker) {
+            true => features | feature::OFFERS_MEMORY,
+            false => features,
         }
     }
 

@@ -1,6 +1,9 @@
 //! Whoever waits is woken, with whatever it waits beside, over links of shared memory.
 
 #[allow(dead_code, reason = "shared with other tests, which use all of it")]
+#[path = "../support/links/alone.rs"]
+mod alone;
+#[allow(dead_code, reason = "shared with other tests, which use all of it")]
 #[path = "../support/block_on.rs"]
 mod block_on;
 #[allow(dead_code, reason = "shared with other tests, which use all of it")]
@@ -9,7 +12,6 @@ mod nodes;
 #[path = "../support/links/pairs.rs"]
 mod pairs;
 
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -18,6 +20,10 @@ use std::time::{Duration, Instant};
 use ipcz::{Conditions, NodeOptions, Portal, TryRecvError};
 use nodes::PATIENCE;
 use pairs::{Joined, Member, join, member, settle};
+use rustix::io::Errno;
+use rustix::thread::ClockId;
+use rustix::thread::futex::{self, WaitvFlags};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
 fn broker() -> Member {
     member(&NodeOptions::default(), true)
@@ -272,6 +278,76 @@ fn a_sleeping_leader_reads_links_that_are_added_meanwhile() {
     assert_eq!(got.into_inner(), 12);
 }
 
+#[test]
+fn all_of_this_holds_where_a_thread_cannot_sleep_on_several_words() {
+    alone::run_alone("in_a_process_of_its_own_nobody_sleeps_on_several_words");
+}
+
+/// What older systems say to this system call, and some sandboxes.
+fn refuse_futex_waitv() {
+    const FUTEX_WAITV: i64 = 449;
+    let rules = [(FUTEX_WAITV, vec![])].into_iter().collect();
+    let refuse = SeccompAction::Errno(Errno::NOSYS.raw_os_error() as u32);
+    let machine = std::env::consts::ARCH.try_into().unwrap();
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, machine).unwrap();
+    seccompiler::apply_filter_all_threads(&BpfProgram::try_from(filter).unwrap()).unwrap();
+    let refused = futex::waitv(&[], WaitvFlags::empty(), None, ClockId::Monotonic);
+    assert_eq!(refused, Err(Errno::NOSYS));
+}
+
+#[test]
+#[ignore = "changes its whole process; the one above runs it"]
+fn in_a_process_of_its_own_nobody_sleeps_on_several_words() {
+    refuse_futex_waitv();
+    several_threads_wait_on_one_node_and_each_gets_its_own();
+    deadlines_pass_while_others_wait_on();
+    a_follower_leads_once_the_leader_has_left();
+    one_thread_waits_on_three_links();
+    tasks_and_traps_are_served_beside_a_thread_that_waits();
+    a_task_alone_is_served_after_leaders_have_left();
+    a_sleeping_leader_reads_links_that_are_added_meanwhile();
+    in_a_process_of_its_own_idle_nodes_use_no_processor();
+}
+
+/// More than one sleep can watch.
+const MANY: usize = 140;
+
+#[test]
+fn one_thread_waits_on_more_links_than_a_sleep_can_watch() {
+    let broker = broker();
+    let clients: Vec<_> = (0..MANY).map(|_| client()).collect();
+    let joined: Vec<_> = clients.iter().map(|client| join(&broker, client, 2)).collect();
+    let pairs = |index| joined.iter().map(move |joined| joined.portals(index));
+    let (nears, fars): (Vec<_>, Vec<_>) = pairs(0).unzip();
+    let others: Vec<_> = pairs(1).collect();
+    nears.iter().zip(&fars).for_each(|(near, far)| settle(near, far));
+    thread::scope(|scope| {
+        // It sleeps before most of what comes, for which it waits in an order of its own.
+        let waiter = scope.spawn(|| {
+            for round in 0..3_u32 {
+                for (near, index) in nears.iter().rev().zip((0..MANY as u32).rev()) {
+                    let got = number(&near.recv_timeout(PATIENCE).unwrap());
+                    assert_eq!(got, round * MANY as u32 + index);
+                    near.put("seen").unwrap();
+                }
+            }
+        });
+        for round in 0..3_u32 {
+            // What is for nobody is read meanwhile, too.
+            for (index, (near, far)) in others.iter().enumerate() {
+                far.put((index as u32).to_le_bytes().to_vec()).unwrap();
+                nodes::eventually("it arrives", || near.status().num_parcels > 0);
+                assert_eq!(number(&near.try_recv().unwrap()), index as u32);
+            }
+            for (far, index) in fars.iter().rev().zip((0..MANY as u32).rev()) {
+                far.put((round * MANY as u32 + index).to_le_bytes().to_vec()).unwrap();
+                assert_eq!(far.recv_timeout(PATIENCE).unwrap().bytes(), b"seen");
+            }
+        }
+        waiter.join().unwrap();
+    });
+}
+
 /// The time that the threads of this process ran, all of them still there.
 fn cpu_time() -> Duration {
     let threads = std::fs::read_dir("/proc/self/task").unwrap();
@@ -284,11 +360,7 @@ fn cpu_time() -> Duration {
 
 #[test]
 fn idle_nodes_use_no_processor() {
-    let program = std::env::current_exe().unwrap();
-    let arguments = ["--exact", "in_a_process_of_its_own_idle_nodes_use_no_processor", "--ignored"];
-    let output = Command::new(program).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+    alone::run_alone("in_a_process_of_its_own_idle_nodes_use_no_processor");
 }
 
 #[test]

@@ -2,11 +2,12 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 
 use ipcz_core::{AllocateFailed, AllocateRefused, AllocationId, Cause, MemoryId};
 
+use super::link::Link;
 use super::pump::guarded;
 use super::state::{Shared, State};
 use crate::shm::Region;
@@ -31,6 +32,13 @@ pub(crate) enum Failure {
 
 /// What became of a request.
 pub(super) type Outcome = Result<Region, Failure>;
+
+/// Whom memory is for.
+pub(super) enum Asker {
+    Handle(Arc<Waiting>),
+    /// A link, unless it is gone.
+    Link(Weak<Link>),
+}
 
 /// Who waits for memory.
 #[derive(Debug, Default)]
@@ -93,7 +101,7 @@ impl Shared {
             }
             match state.engine.allocate(num_bytes as u64) {
                 Ok(id) => {
-                    state.allocations.insert(id, Arc::clone(&waiting));
+                    state.allocations.insert(id, Asker::Handle(Arc::clone(&waiting)));
                     None
                 }
                 Err(AllocateRefused::BadSize) => Some(Failure::BadSize),
@@ -106,6 +114,35 @@ impl Shared {
         Allocating(waiting)
     }
 
+    /// Asks for memory for a link. It hears what becomes of that, at once if it is nothing.
+    pub(super) fn allocate_for_link(self: &Arc<Self>, link: &Arc<Link>, num_bytes: usize) {
+        let is_asked = self.step(|state| {
+            if state.stopped {
+                return false;
+            }
+            let asked = state.engine.allocate(num_bytes as u64);
+            asked.is_ok_and(|id| {
+                state.allocations.insert(id, Asker::Link(Arc::downgrade(link)));
+                true
+            })
+        });
+        if !is_asked {
+            link.take_memory(self, None);
+        }
+    }
+
+    /// Tells whoever asked for memory what became of it. Called under no lock.
+    pub(super) fn give_memory(self: &Arc<Self>, asker: Asker, outcome: Outcome) {
+        match asker {
+            Asker::Handle(waiting) => waiting.finish(outcome),
+            Asker::Link(link) => {
+                if let Some(link) = link.upgrade() {
+                    link.take_memory(self, outcome.ok());
+                }
+            }
+        }
+    }
+
     /// Makes memory that the engine asks for. Called under no lock.
     pub(super) fn make_memory(self: &Arc<Self>, request: AllocationId, size: u64) {
         let made = match usize::try_from(size) {
@@ -116,7 +153,7 @@ impl Shared {
             let memory = match made {
                 Ok(region) => Some(state.park_memory(region)),
                 Err(error) => {
-                    if let Some(waiting) = state.allocations.get(&request) {
+                    if let Some(Asker::Handle(waiting)) = state.allocations.get(&request) {
                         lock(&waiting.0).os_error = Some(error);
                     }
                     None
@@ -133,7 +170,7 @@ impl State {
         &mut self,
         request: AllocationId,
         memory: Result<MemoryId, AllocateFailed>,
-    ) -> Option<(Arc<Waiting>, Outcome)> {
+    ) -> Option<(Asker, Outcome)> {
         let outcome = match memory {
             // The engine speaks of what was parked.
             Ok(id) => self.memory.remove(&id).ok_or(Failure::Refused),

@@ -11,7 +11,7 @@ use ipcz_core::{
 };
 use smallvec::SmallVec;
 
-use super::allocation::{Outcome, Waiting};
+use super::allocation::{Asker, Outcome};
 use super::callbacks::Callbacks;
 use super::link::{Link, Spent};
 use super::notices::Notice;
@@ -70,7 +70,7 @@ struct Rest {
     /// Memory to make.
     allocate: Vec<(AllocationId, u64)>,
     /// Who waits for memory, and what became of it.
-    allocated: Vec<(Arc<Waiting>, Outcome)>,
+    allocated: Vec<(Asker, Outcome)>,
     /// Who may put elsewhere, or not at all any more.
     rerouted: Vec<Waker>,
     /// Connections of which more is known.
@@ -87,11 +87,12 @@ impl Work {
     }
 }
 
-/// A side of a link.
+/// Which side of a link is to find memory for it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Maker {
-    Here,
-    There,
+struct Maker {
+    is_here: bool,
+    /// Neither may make it, so its delegate is to; if that cannot, it is the other side's turn.
+    borrows: bool,
 }
 
 impl State {
@@ -190,31 +191,40 @@ impl State {
 
     /// The link to a peer that has just said hello, if this side is to make memory for it.
     fn link_to_offer(&self, peer: PeerId) -> Option<Arc<Link>> {
-        self.links.get(&peer).filter(|_| self.maker_of(peer) == Some(Maker::Here)).cloned()
+        self.links.get(&peer).filter(|_| self.is_maker(peer)).cloned()
+    }
+
+    /// Whether this side is the first that is to find memory for a link.
+    pub(super) fn is_maker(&self, peer: PeerId) -> bool {
+        self.maker_of(peer).is_some_and(|maker| maker.is_here)
     }
 
     /// Whether a peer may offer this node memory.
     pub(super) fn may_be_offered(&self, peer: PeerId) -> bool {
-        self.maker_of(peer) == Some(Maker::There)
+        self.maker_of(peer).is_some_and(|maker| !maker.is_here)
     }
 
-    /// Which side makes the memory for a link, if it is to have any: of those that can, the one with
-    /// the lesser name.
+    /// Whether a peer may say that it has found no memory.
+    pub(super) fn may_be_passed_to(&self, peer: PeerId) -> bool {
+        self.maker_of(peer) == Some(Maker { is_here: false, borrows: true })
+    }
+
+    /// Which side finds the memory for a link, if it is to have any: of those that can make it, or
+    /// else of both, the one with the lesser name.
     fn maker_of(&self, peer: PeerId) -> Option<Maker> {
         let (own, theirs) = (self.engine.config().features, self.engine.features_of(peer)?);
         let can = |features: u64| features & wire::feature::OFFERS_MEMORY != 0;
         if own & theirs & wire::feature::SHARED_MEMORY == 0 {
             return None;
         }
-        match (can(own), can(theirs)) {
-            (false, false) => None,
-            (true, false) => Some(Maker::Here),
-            (false, true) => Some(Maker::There),
-            (true, true) if self.engine.config().name < self.engine.peer_name(peer)? => {
-                Some(Maker::Here)
-            }
-            (true, true) => Some(Maker::There),
-        }
+        let is_less = self.engine.config().name < self.engine.peer_name(peer)?;
+        let (is_here, borrows) = match (can(own), can(theirs)) {
+            (true, true) => (is_less, false),
+            (false, false) if own & theirs & wire::feature::BORROWS_MEMORY == 0 => return None,
+            (false, false) => (is_less, true),
+            (here, _) => (here, false),
+        };
+        Some(Maker { is_here, borrows })
     }
 
     /// The link that what is put into a portal leaves by, as far as can be known now.
@@ -291,8 +301,8 @@ impl Shared {
         for (request, size) in rest.allocate {
             self.make_memory(request, size);
         }
-        for (waiting, outcome) in rest.allocated {
-            waiting.finish(outcome);
+        for (asker, outcome) in rest.allocated {
+            self.give_memory(asker, outcome);
         }
         for state in rest.changed {
             state.announce();

@@ -95,7 +95,7 @@ impl Lead {
         Self { others, ..Self::default() }
     }
 
-    fn links(&self) -> Option<Links> {
+    pub(super) fn links(&self) -> Option<Links> {
         lock(&self.links).clone()
     }
 

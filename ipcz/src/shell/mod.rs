@@ -56,6 +56,7 @@ mod payload;
 mod pump;
 mod room;
 mod serialize;
+mod shrink;
 mod state;
 mod wait;
 

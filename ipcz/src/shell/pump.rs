@@ -65,8 +65,9 @@ impl Shared {
             return Ok(());
         }
         let tick = self.read_in_background();
+        let shrink = self.shrink(Instant::now());
         let more = self.callbacks.is_due().then_some(Duration::ZERO);
-        let waited = pump.wait([timeout, more, tick].into_iter().flatten().min());
+        let waited = pump.wait([timeout, more, tick, shrink].into_iter().flatten().min());
         if waited.is_err() {
             // The wait itself cannot fail while the driver lives; without it nothing arrives.
             let peers = self.look(|state| state.links.keys().copied().collect::<Vec<_>>());

@@ -11,15 +11,16 @@ use ipcz_core::{
     AllocationId, Cause, Config, Engine, MemoryId, NodeName, PeerId, PortalId, TransportId,
 };
 
-use super::allocation::Waiting;
+use super::allocation::Asker;
 use super::callbacks::Callbacks;
 use super::carry::Work;
 use super::lead::Lead;
-use super::link::Link;
+use super::link::{Link, Source};
 use super::notices::Notices;
 use super::payload::Contents;
 use super::pump::guarded;
 use super::room::{Room, wake_all};
+use super::shrink::Shrinking;
 use crate::driver::unix::UnixDriver;
 use crate::driver::{Driver, Transport};
 use crate::shm::Region;
@@ -40,8 +41,9 @@ pub(crate) struct Shared {
     pub(super) spins: bool,
     /// What may be queued for links.
     pub(crate) room: Arc<Room>,
-    /// Whether this node can make memory for links, and send it directly.
-    pub(super) offers_memory: bool,
+    /// Where memory for links comes from.
+    pub(super) source: Source,
+    pub(super) shrinking: Shrinking,
     /// Signalled when the last link is gone.
     idle: Condvar,
 }
@@ -57,7 +59,7 @@ pub(crate) struct State {
     pub(crate) memory: BTreeMap<MemoryId, Region>,
     pub(crate) last_memory: u64,
     /// Who waits for memory.
-    pub(super) allocations: BTreeMap<AllocationId, Arc<Waiting>>,
+    pub(super) allocations: BTreeMap<AllocationId, Asker>,
     pub(crate) notices: Notices,
     /// What the leader sleeps for.
     claim: Option<Claim>,
@@ -124,7 +126,11 @@ impl Shared {
         spins: bool,
         queue_limit: Option<usize>,
     ) -> io::Result<Arc<Self>> {
-        let offers_memory = config.features & wire::feature::OFFERS_MEMORY != 0;
+        let source = match config.features & wire::feature::OFFERS_MEMORY != 0 {
+            true => Source::Driver,
+            false if config.relays_handles && !config.is_broker => Source::Nobody,
+            false => Source::Delegate,
+        };
         let notices = Notices::default();
         let lead = Lead::new(notices.others());
         let room = Arc::new(Room::new(queue_limit));
@@ -154,7 +160,8 @@ impl Shared {
             lead,
             spins,
             room,
-            offers_memory,
+            source,
+            shrinking: Shrinking::default(),
             idle: Condvar::new(),
         });
         shared.start_pump()?;

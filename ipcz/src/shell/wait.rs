@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use crate::shm::doorbell::Flag;
+use crate::shm::doorbell::{Flag, WeakFlag};
 use crate::shm::futex::{self, Watched};
 use crate::sync::lock;
 
@@ -22,8 +22,8 @@ pub(super) struct Sleeper {
     word: AtomicU32,
     /// How the thread sleeps: one of the four below, and above its bits the number of the sleep.
     how: AtomicU32,
-    /// The flag that it slept on last.
-    flag: Mutex<Option<Flag>>,
+    /// The flag that it slept on last, whose link may be gone by now.
+    flag: Mutex<Option<WeakFlag>>,
 }
 
 const QUIET: u32 = 0;
@@ -78,7 +78,9 @@ impl Sleeper {
     /// another node's flag.
     #[cold]
     fn wake_from_flag(&self, sleep: u32) {
-        let Some(flag) = lock(&self.flag).clone() else { return };
+        // Whoever sleeps on it keeps it mapped.
+        let flag = lock(&self.flag).as_ref().and_then(WeakFlag::upgrade);
+        let Some(flag) = flag else { return };
         // Once is enough, unless the peer writes the flag at the same time, so that the thread, which was
         // about to sleep, does. It is about to for an instant only, or asleep.
         while !flag.wake_own_waiter() && self.how.load(Ordering::SeqCst) == sleep {
@@ -174,7 +176,7 @@ impl Parker {
         {
             let mut known = lock(&own.flag);
             if !known.as_ref().is_some_and(|known| known.is(flag)) {
-                *known = Some(flag.clone());
+                *known = Some(flag.downgrade());
             }
         }
         own.begin(ON_FLAG);

@@ -34,7 +34,7 @@ use super::futex::{self, Watched};
 use super::mapping::{Mapping, SharedWord};
 use super::memory::{Memory, Word};
 use super::ring::{FLAG, Place};
-use super::{OutOfBounds, RingBroken};
+use super::{OutOfBounds, RingBroken, WeakWord};
 
 /// Who of a node sleeps. Its number is what the flag holds; zero is nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +127,9 @@ impl Sleeper<Arc<Mapping>> {
 
 /// A flag that a waiter sleeps on.
 pub(crate) type Flag = SharedWord;
+
+/// The same, kept by whoever may wake the waiter, but not mapped.
+pub(crate) type WeakFlag = WeakWord;
 
 impl Flag {
     /// What to sleep on, as a waiter that has armed it.

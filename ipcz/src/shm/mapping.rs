@@ -22,8 +22,8 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering, compiler_fence};
+use std::sync::{Arc, Weak};
 
 use memmap2::{MmapOptions, MmapRaw};
 
@@ -198,10 +198,30 @@ pub struct SharedWord {
     offset: usize,
 }
 
+/// A control word in a mapping, which it does not keep mapped.
+#[derive(Debug, Clone)]
+pub(crate) struct WeakWord {
+    mapping: Weak<Mapping>,
+    /// As in the word that this was made from.
+    offset: usize,
+}
+
+impl WeakWord {
+    /// Whether it was made from this word, or another one of the same place.
+    pub(crate) fn is(&self, word: &SharedWord) -> bool {
+        self.mapping.as_ptr() == Arc::as_ptr(&word.mapping) && self.offset == word.offset
+    }
+
+    /// The word, if it is still mapped.
+    pub(crate) fn upgrade(&self) -> Option<SharedWord> {
+        Some(SharedWord { mapping: self.mapping.upgrade()?, offset: self.offset })
+    }
+}
+
 impl SharedWord {
-    /// Whether this is the same word of the same mapping.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.mapping, &other.mapping) && self.offset == other.offset
+    /// The same word, for whoever is not to keep it mapped.
+    pub(crate) fn downgrade(&self) -> WeakWord {
+        WeakWord { mapping: Arc::downgrade(&self.mapping), offset: self.offset }
     }
 
     #[inline]

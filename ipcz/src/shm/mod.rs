@@ -47,6 +47,7 @@ mod tests;
 pub(crate) use cpu::current_cpu;
 #[doc(hidden)]
 pub use mapping::SharedWord;
+pub(crate) use mapping::WeakWord;
 pub use mapping::{Mapping, OutOfBounds, ReadOnlyMapping};
 pub use region::{Region, RegionError};
 

@@ -7,6 +7,7 @@
 //! | `42` | switch | |
 //! | `43` | decline | |
 //! | `44` | region | index `u32`; one attachment, the region |
+//! | `45` | pass | |
 
 use ipcz_core::ProtocolViolation;
 
@@ -23,6 +24,8 @@ pub(crate) enum LinkMessage {
     Decline,
     /// A further region of the sender's arena.
     Region(u32),
+    /// "I have no region. Offer one if you have."
+    Pass,
 }
 
 /// The sizes that go with a region.
@@ -41,6 +44,7 @@ const ACCEPT: u8 = 0x41;
 const SWITCH: u8 = 0x42;
 const DECLINE: u8 = 0x43;
 const REGION: u8 = 0x44;
+const PASS: u8 = 0x45;
 
 impl LinkMessage {
     pub(crate) fn encode(self) -> Vec<u8> {
@@ -57,13 +61,14 @@ impl LinkMessage {
             Self::Switch => vec![SWITCH],
             Self::Decline => vec![DECLINE],
             Self::Region(index) => [&[REGION][..], &index.to_le_bytes()].concat(),
+            Self::Pass => vec![PASS],
         }
     }
 
     /// What a head says, if it is one of these.
     pub(crate) fn decode(head: &[u8]) -> Option<Result<Self, ProtocolViolation>> {
         let (&tag, fields) = head.split_first()?;
-        if !(OFFER..=REGION).contains(&tag) {
+        if !(OFFER..=PASS).contains(&tag) {
             return None;
         }
         let message = match (tag, fields) {
@@ -71,6 +76,7 @@ impl LinkMessage {
             (ACCEPT, []) => Some(Self::Accept),
             (SWITCH, []) => Some(Self::Switch),
             (DECLINE, []) => Some(Self::Decline),
+            (PASS, []) => Some(Self::Pass),
             (REGION, fields) => fields.try_into().ok().map(u32::from_le_bytes).map(Self::Region),
             _ => None,
         };
@@ -106,6 +112,7 @@ mod tests {
             LinkMessage::Switch,
             LinkMessage::Decline,
             LinkMessage::Region(77),
+            LinkMessage::Pass,
         ] {
             let bytes = message.encode();
             assert_eq!(LinkMessage::decode(&bytes), Some(Ok(message)));

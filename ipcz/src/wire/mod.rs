@@ -74,6 +74,9 @@ pub(crate) mod feature {
     pub(crate) const SHARED_MEMORY: u64 = 1;
     /// The sender can make that memory, and send it directly.
     pub(crate) const OFFERS_MEMORY: u64 = 2;
+    /// The sender knows that memory can come from a delegate of either side, if neither can make it, and that
+    /// whoever has none passes.
+    pub(crate) const BORROWS_MEMORY: u64 = 4;
 }
 
 /// What stands in one place of a parcel's list of handles.

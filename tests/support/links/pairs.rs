@@ -34,12 +34,22 @@ impl Joined {
 
 /// Connects a client to a broker over a socket, with so many portals.
 pub(crate) fn join(broker: &Member, client: &Member, portals: u32) -> Joined {
+    join_with(broker, client, portals, &ConnectOptions::portals(portals))
+}
+
+/// The same, where the client asks for what it likes.
+pub(crate) fn join_with(
+    broker: &Member,
+    client: &Member,
+    portals: u32,
+    theirs: &ConnectOptions,
+) -> Joined {
     let options = ConnectOptions::portals(portals);
     let (a, b) = UnixStream::pair().unwrap();
     let a = broker.driver.transport(OwnedFd::from(a)).unwrap();
     let b = client.driver.transport(OwnedFd::from(b)).unwrap();
     let there = broker.node.connect_transport(a, Relation::Client, &options).unwrap();
-    let here = client.node.connect_transport(b, Relation::Broker, &options).unwrap();
+    let here = client.node.connect_transport(b, Relation::Broker, theirs).unwrap();
     there.wait_connected(PATIENCE).unwrap().expect("they connect");
     here.wait_connected(PATIENCE).unwrap().expect("they connect");
     Joined { there, here }

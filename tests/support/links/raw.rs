@@ -21,6 +21,7 @@ pub(crate) const ACCEPT: u8 = 0x41;
 pub(crate) const SWITCH: u8 = 0x42;
 pub(crate) const DECLINE: u8 = 0x43;
 pub(crate) const REGION: u8 = 0x44;
+pub(crate) const PASS: u8 = 0x45;
 
 /// What either side may add to its arena.
 pub(crate) const BUDGET: u64 = 1 << 20;
@@ -86,9 +87,12 @@ impl TransportHandler for Seen {
 
 impl Raw {
     pub(crate) fn client_of(broker: &Node) -> (Self, Connection) {
+        Self::peer_of(broker, &ConnectOptions::portals(2))
+    }
+
+    pub(crate) fn peer_of(broker: &Node, options: &ConnectOptions) -> (Self, Connection) {
         let (a, b) = transports();
-        let options = ConnectOptions::portals(2);
-        let connection = broker.connect_transport(a, Relation::Client, &options).unwrap();
+        let connection = broker.connect_transport(a, Relation::Client, options).unwrap();
         let seen = Arc::new(Seen::default());
         b.activate(seen.clone()).unwrap();
         (Self { transport: Arc::from(b), seen }, connection)
@@ -105,7 +109,7 @@ impl Raw {
         self.send(Frame { head, ..Frame::default() });
     }
 
-    fn was_told(&self, word: u8) -> bool {
+    pub(crate) fn was_told(&self, word: u8) -> bool {
         self.seen.0.lock().unwrap().iter().any(|head| head.first() == Some(&word))
     }
 

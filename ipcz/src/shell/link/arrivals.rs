@@ -10,6 +10,7 @@ use super::inlet::{End, Inlet};
 use crate::driver::{Frame, TransportClosed};
 use crate::shell::pump::guarded;
 use crate::shell::state::Shared;
+use crate::shm::arena::SendArena;
 use crate::shm::doorbell::{Flag, Sleep};
 
 impl Link {
@@ -48,6 +49,10 @@ impl Link {
             let (again, ended) = inlet.finish(end);
             let to_send = inlet.take_nudge() || to_send;
             if to_send {
+                if self.arena.get().is_some_and(SendArena::has_grown) {
+                    // What came back may have been the last of a region.
+                    shared.shrink_soon();
+                }
                 self.send_queued();
             }
             if to_ring {

@@ -12,6 +12,7 @@ mod frames;
 mod inlet;
 mod outbox;
 mod outlet;
+mod supply;
 mod switch;
 
 use std::fmt;
@@ -35,6 +36,8 @@ use inlet::Inlet;
 use outbox::Outbox;
 pub(crate) use outbox::Spent;
 use outlet::Outlet;
+use supply::Lent;
+pub(super) use supply::Source;
 use switch::Switching;
 
 /// A message, and the transport or the memory that it carries.
@@ -60,6 +63,10 @@ pub(crate) struct Link {
     bell: OnceLock<Bell>,
     /// Where large payloads are copied to.
     arena: OnceLock<SendArena<Arc<Mapping>>>,
+    /// What else the arena gets, where this node may not make it.
+    lent: Lent,
+    /// The flusher is to look for regions of the arena that are not needed.
+    to_shrink: AtomicBool,
     inlet: OnceLock<Inlet>,
     /// What parcels from there remember.
     origin: OnceLock<Arc<Origin>>,
@@ -88,6 +95,8 @@ impl Link {
             needs_flusher: AtomicBool::new(false),
             bell: OnceLock::new(),
             arena: OnceLock::new(),
+            lent: Lent::default(),
+            to_shrink: AtomicBool::new(false),
             inlet: OnceLock::new(),
             origin: OnceLock::new(),
             switching: Mutex::default(),

@@ -208,6 +208,7 @@ impl Link {
             self.send_frames(kit);
         }
         let Some(outlet) = &mut kit.outlet else { return false };
+        self.tend_arena(outlet);
         let sent = self.send_in_memory(outlet, &mut kit.messages);
         kit.left = kit.left.saturating_add(std::mem::take(&mut outlet.sent));
         match sent {

@@ -5,7 +5,7 @@
 //! | a message without payload, or with one of up to [`INLINE_BYTES`] | in the ring | - | 1 | - | - |
 //! | a larger payload | in a block of the arena; the message in the ring | - | 1, or none if it was staged by who put it | - | the arena's, 2 times |
 //! | the arena grows | a region over the transport, announced in the ring | 5 to make and map it, 1 to send it | - | some | the arena's; the driver's |
-//! | OS handles, transports, regions; what is larger than the arena may become | over the transport; a marker in the ring keeps its place | 1 to send | the driver's | a list; the driver's | the driver's |
+//! | OS handles, transports, regions; what is larger than the arena may become, or is now, if it grows by the delegate | over the transport; a marker in the ring keeps its place | 1 to send | the driver's | a list; the driver's | the driver's |
 //!
 //! Messages of a batch are shown to the peer together, by one store, and it is woken once if it sleeps. With both
 //! sides awake, a small message costs no system call, lock or allocation here; the wake-up is the outbox's.
@@ -15,14 +15,15 @@ use std::sync::Arc;
 
 use ipcz_core::Message;
 
+use super::supply::Supply;
 use super::{Outgoing, frames};
-use crate::driver::{Attachment, Driver, Frame, Transport};
+use crate::driver::{Attachment, Frame, Transport};
 use crate::shell::data::{Data, LEAST_STAGED};
 use crate::shell::payload::Contents;
 use crate::shm::arena::{AllocateError, OutBlock, ReceiveArena, SendArena, Span};
 use crate::shm::record::{Kind, Tag};
 use crate::shm::ring::{WriteError, Writer};
-use crate::shm::{Mapping, RingBroken, current_cpu};
+use crate::shm::{Mapping, Region, RingBroken, current_cpu};
 use crate::wire::{self, LinkMessage};
 
 type Memory = Arc<Mapping>;
@@ -39,12 +40,14 @@ pub(crate) struct Outlet {
     pub(super) arena: SendArena<Memory>,
     /// Blocks of the other direction, which go back through this ring.
     pub(super) received: ReceiveArena<Memory>,
-    pub(super) driver: Arc<dyn Driver>,
-    /// Whether this node can make memory, and send it directly. If not, the first arena is all there is.
-    pub(super) grows: bool,
+    /// What the arena grows by.
+    pub(super) supply: Supply,
+    /// A region that the arena has yet to get, and those that it has dropped and the peer has not.
+    pub(super) lent: Option<Region>,
+    pub(super) dropped: Vec<u32>,
     /// The last message's head: memory for the next one's.
     pub(super) head: Vec<u8>,
-    /// The peer is to be asked for blocks, and was not for lack of room in the ring.
+    /// The peer is to be asked for blocks, and was not yet.
     pub(super) wants: bool,
     /// What was sent took so many bytes while it was queued, since the flusher last looked.
     pub(super) sent: usize,
@@ -74,10 +77,11 @@ impl Outlet {
         queue: &mut VecDeque<Outgoing>,
         transport: &dyn Transport,
     ) -> Result<Sent, RingBroken> {
-        let mut sent = Ok(Sent::All);
-        if self.received.has_done() {
-            sent = self.hand_back();
-        }
+        let mut sent = match self.tidy(transport) {
+            Err(WriteError::Broken(broken)) => Err(broken),
+            Err(_) => Ok(Sent::Stalled),
+            Ok(()) => Ok(Sent::All),
+        };
         while let Ok(Sent::All) = sent {
             let Some(next) = queue.pop_front() else { break };
             let cost = next.cost();
@@ -129,11 +133,37 @@ impl Outlet {
         }
     }
 
-    fn hand_back(&mut self) -> Result<Sent, RingBroken> {
-        match self.received.hand_back(&mut self.writer) {
-            Ok(_) => Ok(Sent::All),
-            Err(WriteError::Broken(broken)) => Err(broken),
-            Err(_) => Ok(Sent::Stalled),
+    /// Says what is to be said of the arenas.
+    fn tidy(&mut self, transport: &dyn Transport) -> Result<(), WriteError> {
+        if self.received.has_done() {
+            self.received.hand_back(&mut self.writer)?;
+        }
+        self.ask()?;
+        while let Some(index) = self.dropped.last() {
+            let mut slot = self.writer.reserve(4)?;
+            slot.put(&index.to_le_bytes())?;
+            slot.commit(Tag::of(Kind::DropRegion, 4))?;
+            self.dropped.pop();
+        }
+        if self.lent.is_some() {
+            // There is room for its record, or it stays here.
+            self.writer.reserve(4)?;
+            let added = self.lent.take().map(|region| self.add_region(region, transport));
+            // One that the arena cannot use is no loss.
+            if let Some(Err(error @ WriteError::Broken(_))) = added {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops regions that were not used for a while. The peer hears of it with what is sent next.
+    pub(super) fn shrink(&mut self) {
+        let retired = self.arena.retire();
+        self.dropped.extend(&retired.regions);
+        self.wants |= retired.ask;
+        if retired.again {
+            self.supply.has_grown();
         }
     }
 
@@ -231,19 +261,26 @@ impl Outlet {
 
     /// Adds a region to the arena.
     fn grow(&mut self, num_bytes: usize, transport: &dyn Transport) -> Result<(), WriteError> {
-        // Without memory for a region, the message goes over the transport.
-        if !self.grows {
-            return Err(WriteError::TooLong);
-        }
-        let region = self.driver.allocate_region(num_bytes).map_err(|_| WriteError::TooLong)?;
+        // Without memory for a region now, the message goes over the transport.
+        let region = self.supply.region(num_bytes).ok_or(WriteError::TooLong)?;
+        self.add_region(region, transport)
+    }
+
+    fn add_region(&mut self, region: Region, transport: &dyn Transport) -> Result<(), WriteError> {
         let memory = Arc::new(region.map().map_err(|_| WriteError::TooLong)?);
         // Before the arena has it: nothing is left half done if the ring is full.
-        let slot = self.writer.reserve(4)?;
-        let span = Span { memory, base: 0, len: num_bytes };
-        let index = self.arena.add_region(span).map_err(|_| WriteError::TooLong)?;
-        let mut slot = slot;
+        let mut slot = self.writer.reserve(4)?;
+        let span = Span { len: memory.len(), memory, base: 0 };
+        let index = match self.arena.add_region(span) {
+            Ok(index) => index,
+            Err(error) => {
+                self.wants |= matches!(error, AllocateError::Full { ask: true });
+                return Err(WriteError::TooLong);
+            }
+        };
         slot.put(&index.to_le_bytes())?;
         slot.commit(Tag::of(Kind::AddRegion, 4))?;
+        self.supply.has_grown();
         let head = LinkMessage::Region(index).encode();
         let frame =
             Frame { head, attachments: vec![Attachment::Region(region)], ..Frame::default() };

@@ -6,6 +6,15 @@
 //!     ║  ─────Switch─────▶
 //! ```
 //!
+//! Where neither may make memory, the one with the lesser name asks its delegate, and offers what it gets. If it
+//! gets nothing, or cannot send it directly, it passes, and the other one does the same, but for passing: if that
+//! has nothing either, nothing more is said.
+//!
+//! ```text
+//!  lesser ──────Pass──────▶ greater
+//!         ◀──Offer(region)──                 and on as above
+//! ```
+//!
 //! Accept and Switch are the last words that come over the transport unannounced, so each direction
 //! stays in order: what was sent before them has arrived when the receiver begins to read the region. A taker
 //! that has no room says Decline, and everything goes on over the transport.
@@ -17,7 +26,8 @@ use ipcz_core::ProtocolViolation;
 use super::bell::Bell;
 use super::inlet::{End, Inlet, Nudge};
 use super::outlet::Outlet;
-use super::{Link, Outgoing};
+use super::supply::Supply;
+use super::{Link, Outgoing, Source};
 use crate::driver::{Attachment, Frame};
 use crate::shell::state::Shared;
 use crate::shm::Region;
@@ -36,6 +46,10 @@ const BUDGET: u64 = (wire::MAX_PAYLOAD as u64) + (64 << 20);
 pub(super) enum Switching {
     #[default]
     Transport,
+    /// This side has asked its delegate for the region.
+    Asked,
+    /// This side has passed.
+    Passed,
     /// This side made the region, and waits for an answer.
     Offered(Box<Ends>, Arc<Nudge>),
     /// This side uses the region; the other one has yet to say so.
@@ -45,13 +59,52 @@ pub(super) enum Switching {
 }
 
 impl Link {
-    /// Offers the peer a region. Without memory for one, everything stays as it is.
+    /// Offers the peer a region, once it is there. Without memory for one, everything stays as it is.
     pub(in crate::shell) fn offer(self: &Arc<Self>, shared: &Arc<Shared>) {
+        let num_bytes = Layout::DEFAULT.num_bytes();
+        match shared.source {
+            Source::Driver => {
+                let region = shared.driver.allocate_region(num_bytes);
+                let _ = region.is_ok_and(|region| self.offer_region(shared, region));
+            }
+            Source::Delegate => {
+                *lock(&self.switching) = Switching::Asked;
+                shared.allocate_for_link(self, num_bytes);
+            }
+            Source::Nobody => self.pass(shared),
+        }
+    }
+
+    /// Leaves it to the peer to find memory, if it is the first to be without.
+    fn pass(self: &Arc<Self>, shared: &Arc<Shared>) {
+        let is_first = shared.look(|state| state.is_maker(self.peer));
+        *lock(&self.switching) = if is_first { Switching::Passed } else { Switching::Settled };
+        if is_first {
+            self.push_word(Outgoing::Frame(word(LinkMessage::Pass, None)));
+            self.flush();
+        }
+    }
+
+    /// Takes what the delegate gave, if it did: the link's region, or one for its arena.
+    pub(in crate::shell) fn take_memory(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        memory: Option<Region>,
+    ) {
+        if !matches!(*lock(&self.switching), Switching::Asked) {
+            return self.lend(memory);
+        }
+        if !memory.is_some_and(|region| self.offer_region(shared, region)) {
+            self.pass(shared);
+        }
+    }
+
+    /// Gives whether there is an offer now.
+    fn offer_region(self: &Arc<Self>, shared: &Arc<Shared>, region: Region) -> bool {
         let layout = Layout::DEFAULT;
-        let Ok(region) = shared.driver.allocate_region(layout.num_bytes()) else { return };
         let budgets = Budgets { send: BUDGET, receive: BUDGET };
         let nudge = Nudge::new(Arc::clone(&shared.driver));
-        let Ok(ends) = Ends::make(&region, layout, budgets, told(&nudge)) else { return };
+        let Ok(ends) = Ends::make(&region, layout, budgets, told(&nudge)) else { return false };
         *lock(&self.switching) = Switching::Offered(Box::new(ends), nudge);
         let offer = Offer {
             ring_bytes: layout.ring_bytes(),
@@ -61,6 +114,7 @@ impl Link {
         };
         self.push_word(Outgoing::Frame(word(LinkMessage::Offer(offer), Some(region))));
         self.flush();
+        true
     }
 
     /// Takes what the peer says about the link.
@@ -80,6 +134,16 @@ impl Link {
                     return Err(ProtocolViolation("shared memory that nobody asked for"));
                 }
                 self.take_offer(shared, offer, attachments)
+            }
+            (LinkMessage::Offer(offer), Switching::Passed) => {
+                self.take_offer(shared, offer, attachments)
+            }
+            (LinkMessage::Pass, Switching::Transport) if attachments.is_empty() => {
+                if !shared.look(|state| state.may_be_passed_to(self.peer)) {
+                    return Err(ProtocolViolation("a turn that nobody waits for"));
+                }
+                self.offer(shared);
+                Ok(())
             }
             (LinkMessage::Accept, Switching::Offered(ends, nudge)) if attachments.is_empty() => {
                 let outlet = self.connect(shared, *ends, nudge);
@@ -132,7 +196,12 @@ impl Link {
     }
 
     /// Makes the two ends of the region this link's. What arrives is read once the inlet is open.
-    fn connect(&self, shared: &Arc<Shared>, ends: Ends, nudge: Arc<Nudge>) -> Box<Outlet> {
+    fn connect(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        ends: Ends,
+        nudge: Arc<Nudge>,
+    ) -> Box<Outlet> {
         let Ends { writer, doorbell, reader, sleeper, send_arena, receive_arena } = ends;
         let end = End::new(reader, receive_arena.clone(), send_arena.clone());
         let _ = self.inlet.set(Inlet::new(end, sleeper, nudge));
@@ -142,8 +211,9 @@ impl Link {
             writer,
             arena: send_arena,
             received: receive_arena,
-            driver: Arc::clone(&shared.driver),
-            grows: shared.offers_memory,
+            supply: Supply::new(shared, self),
+            lent: None,
+            dropped: Vec::new(),
             head: Vec::new(),
             wants: false,
             sent: 0,

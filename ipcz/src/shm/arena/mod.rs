@@ -35,8 +35,10 @@
 //! When no region has room, [`SendArena::allocate`] asks for another: twice as large as the
 //! last, or as large as the block if that is more, as far as a budget allows. The link makes it, sends it
 //! over the socket with a [`Kind::AddRegion`] in the ring, and tries again. A block of 64 MiB has a region of its own in
-//! that way, and is otherwise like any. A region that no block was in for a while ([`SendArena::retire`]) is
-//! dropped, with a [`Kind::DropRegion`], after which the receiver unmaps it. Views keep what they look at mapped.
+//! that way, and is otherwise like any. A region that is empty and was not used for a while ([`SendArena::retire`])
+//! is dropped, with a [`Kind::DropRegion`], after which the receiver unmaps it. Views keep what they look at mapped.
+//! Blocks that keep one from being empty, and that the receiver has done with, would wait for company to
+//! go back; so the sender asks for them.
 //!
 //! # Hostile peers
 //!
@@ -68,7 +70,7 @@ mod view;
 mod tests;
 
 pub use receiver::ReceiveArena;
-pub use sender::{AllocateError, OutBlock, SendArena};
+pub use sender::{AllocateError, OutBlock, Retired, SendArena};
 pub use view::{BlockReader, BlockView};
 
 use std::ops::Range;

@@ -146,23 +146,36 @@ impl<M: Memory> SendArena<M> {
         self.release(&block, true);
     }
 
-    /// Drops the regions that were empty at the last call too and had no block since, all but the first.
-    /// Gives their indices, for a [`Kind::DropRegion`](crate::shm::record::Kind::DropRegion) each. To be called
-    /// every second or so, by whoever holds what orders records.
-    pub fn retire(&self) -> Vec<u32> {
+    /// Drops the regions that are empty and had no block since the last call, all but the first. To be called
+    /// every second or so while that may change anything, by whoever holds what orders records.
+    pub fn retire(&self) -> Retired<M> {
         let mut state = self.shared.lock();
-        let mut retired = Vec::new();
-        for (&index, region) in &mut state.regions {
-            if index > 0 && region.quiet && region.used.is_empty() {
-                retired.push(index);
+        let mut retired =
+            Retired { regions: Vec::new(), again: false, ask: false, memory: Vec::new() };
+        let mut is_held = false;
+        for (&index, region) in state.regions.range_mut(1..) {
+            let was_quiet = std::mem::replace(&mut region.quiet, true);
+            match region.used.len() {
+                0 if was_quiet => retired.regions.push(index),
+                // All that is in it is with the receiver.
+                used if was_quiet && used == region.sent.len() => is_held = true,
+                _ => retired.again = true,
             }
-            region.quiet = true;
         }
-        for index in &retired {
-            let gone = state.regions.remove(index);
-            state.bytes -= gone.map_or(0, |region| region.span.len as u64);
+        if is_held {
+            retired.ask = !std::mem::replace(&mut state.asked, true);
+        }
+        for index in &retired.regions {
+            let Some(gone) = state.regions.remove(index) else { continue };
+            state.bytes -= gone.span.len as u64;
+            retired.memory.push(gone.span.memory);
         }
         retired
+    }
+
+    /// Whether there are regions beside the first.
+    pub fn has_grown(&self) -> bool {
+        self.shared.lock().regions.len() > 1
     }
 
     /// The bytes of its regions, and how many of them are in blocks.
@@ -184,6 +197,21 @@ impl<M: Memory> SendArena<M> {
             }
         }
     }
+}
+
+/// What [`SendArena::retire`] found.
+#[derive(Debug)]
+pub struct Retired<M> {
+    /// What was dropped, for a [`Kind::DropRegion`](crate::shm::record::Kind::DropRegion) each.
+    pub regions: Vec<u32>,
+    /// There may be more at the next call. If not, then after a hand-back, if there is anything left.
+    pub again: bool,
+    /// Blocks are with the receiver in regions that are not used any more: it is to be sent a
+    /// [`Kind::Want`](crate::shm::record::Kind::Want), so that they do not wait for company.
+    pub ask: bool,
+    /// Unmapped with this, under no lock.
+    #[allow(dead_code, reason = "it is only dropped")]
+    memory: Vec<M>,
 }
 
 /// How many granules a block of `len` bytes has. None is none.

@@ -209,20 +209,31 @@ fn an_arena_grows_and_shrinks() {
     assert_eq!(block.region, index);
     let view = f.back.receive(block).unwrap();
     assert_eq!(f.out.allocate(1).err(), Some(AllocateError::NeedsRegion(16 * MB)));
-    assert_eq!(f.out.retire(), []);
-    assert_eq!(f.out.retire(), [], "there is a block in it");
+    let retire = |f: &Fixture| {
+        let retired = f.out.retire();
+        (retired.regions, retired.again, retired.ask)
+    };
+    assert_eq!(retire(&f), (vec![], true, false), "it was used just now");
+    assert_eq!(retire(&f), (vec![], false, true), "there is a block in it");
+    assert_eq!(retire(&f), (vec![], false, false), "it was asked for");
     assert!(f.back.drop_region(index).is_err(), "there is a block in it");
     drop((view, first));
     f.hand_back();
-    assert_eq!(f.out.retire(), [index], "the first region stays");
+    assert_eq!(retire(&f), (vec![index], false, false), "the first region stays");
+    assert!(!f.out.has_grown());
+    assert_eq!(retire(&f), (vec![], false, false));
     f.back.drop_region(index).unwrap();
     assert_eq!((f.out.usage().0, f.back.usage().0), (MB as u64, MB as u64));
     assert_eq!(f.grow(MB), index + 1);
+    assert!(f.out.has_grown());
     f.out.retire();
     drop(f.out.allocate(2 * KB));
-    let _block = f.out.allocate(MB).unwrap();
-    drop(f.out.allocate(2 * KB));
-    assert_eq!(f.out.retire(), [], "it was used since");
+    let _first = f.out.allocate(MB).unwrap();
+    let block = f.out.allocate(2 * KB).unwrap();
+    assert_eq!(retire(&f), (vec![], true, false), "it was used since");
+    assert_eq!(retire(&f), (vec![], true, false), "the block in it was not sent yet");
+    drop(block);
+    assert_eq!(retire(&f).0, [index + 1]);
 }
 
 #[test]
