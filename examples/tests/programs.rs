@@ -1,0 +1,46 @@
+//! Every example tells its whole story by itself, soon, and succeeds.
+
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What each of them promises, whatever else the machine does.
+const PROMISE: Duration = Duration::from_secs(20);
+
+/// Runs an example to its end, and gives what it printed.
+fn run(program: &str) -> String {
+    let mut command = Command::new(program);
+    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let begun = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if begun.elapsed() > PROMISE {
+            child.kill().unwrap();
+            panic!("still running: {:?}", child.wait_with_output());
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+    assert!(output.status.success() && stderr.is_empty(), "{}\n{stdout}\n{stderr}", output.status);
+    stdout
+}
+
+#[track_caller]
+fn says(text: &str, line: &str) {
+    assert!(text.lines().any(|it| it == line), "no line `{line}` in:\n{text}");
+}
+
+#[test]
+fn words() {
+    let text = run(env!("CARGO_BIN_EXE_words"));
+    let expected = "progress: 1000 lines\n\
+                    progress: 2000 lines\n\
+                    progress: 3000 lines\n\
+                    counted: 3000 lines, 27000 words\n\
+                    the worker says: line 1 is not text\n\
+                    the call failed: no reply arrived in time\n\
+                    the call failed: the server is gone: ";
+    assert!(text.starts_with(expected), "{text}");
+}
