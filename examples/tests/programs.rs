@@ -44,3 +44,17 @@ fn words() {
                     the call failed: the server is gone: ";
     assert!(text.starts_with(expected), "{text}");
 }
+
+#[test]
+fn keyvalue() {
+    let text = run(env!("CARGO_BIN_EXE_keyvalue"));
+    assert_eq!(text.matches("a client that wrote 250 keys ended: exit status: 0").count(), 4);
+    says(&text, "told of 500 changes under fruit/");
+    says(&text, "fruit/writer-2/8 is Some(\"number 8\")");
+    says(&text, "told of 0 changes after the end");
+    says(&text, "subscriptions left: 0");
+    assert!(text.contains("the listing begins with [(\"stone/writer-0/1\", \"number 1\"), "), "{text}");
+    says(&text, "the store says: a key has 64 bytes at most");
+    says(&text, "the server ended: exit status: 0");
+    assert!(text.contains("and then: the server is gone: "), "{text}");
+}
