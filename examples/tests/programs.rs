@@ -53,7 +53,10 @@ fn keyvalue() {
     says(&text, "fruit/writer-2/8 is Some(\"number 8\")");
     says(&text, "told of 0 changes after the end");
     says(&text, "subscriptions left: 0");
-    assert!(text.contains("the listing begins with [(\"stone/writer-0/1\", \"number 1\"), "), "{text}");
+    assert!(
+        text.contains("the listing begins with [(\"stone/writer-0/1\", \"number 1\"), "),
+        "{text}"
+    );
     says(&text, "the store says: a key has 64 bytes at most");
     says(&text, "the server ended: exit status: 0");
     assert!(text.contains("and then: the server is gone: "), "{text}");
