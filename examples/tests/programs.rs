@@ -61,3 +61,51 @@ fn keyvalue() {
     says(&text, "the server ended: exit status: 0");
     assert!(text.contains("and then: the server is gone: "), "{text}");
 }
+
+#[test]
+fn pipeline() {
+    let text = run(env!("CARGO_BIN_EXE_pipeline"));
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 5, "{text}");
+    for (line, server) in lines.iter().zip(["here", "2 ms away"]) {
+        assert!(line.starts_with(&format!("server {server}: step by step ")), "{text}");
+        assert!(line.ends_with(" times as fast"), "{text}");
+    }
+    assert_eq!(lines[2], "the call that failed: there is no folder `absent`");
+    for (line, call) in lines[3..].iter().zip(["the call behind it", "the call behind that"]) {
+        let cause = "the call that this proxy comes from failed: ";
+        assert!(line.starts_with(&format!("{call}: {cause}")), "{text}");
+    }
+}
+
+#[test]
+fn plugins() {
+    let text = run(env!("CARGO_BIN_EXE_plugins"));
+    says(&text, "the plug-in `frame` is no filter: the other side does not offer `example.Filter`");
+    says(&text, "| TWO PLUG-INS MADE THIS |");
+    says(&text, "`frame` reaches the filter at the node of `shout`: true");
+    says(&text, "the host passes nothing on: true");
+    assert!(text.contains("`frame` lost its filter: node "), "{text}");
+    assert!(text.contains("and says: the server is gone: node "), "{text}");
+}
+
+#[test]
+fn chat() {
+    let text = run(env!("CARGO_BIN_EXE_chat"));
+    says(&text, "Ada is refused: somebody called Ada is here already");
+    for guest in ["the host", "Ada", "Linus", "Grace"] {
+        says(&text, &format!("[{guest}] Ada: Hello Grace"));
+    }
+    let place = |line: &str| text.find(line).unwrap_or_else(|| panic!("no `{line}`: {text}"));
+    let story = [
+        "[Ada] Linus joins",
+        "[Ada] Grace joins",
+        "[Ada] Ada: Hello Grace",
+        "[Ada] Grace: Hello Ada, and good-bye",
+        "[Ada] Grace leaves",
+        "[Ada] Linus is gone: ",
+    ];
+    assert!(story.is_sorted_by_key(|line| place(line)), "{text}");
+    assert!(place("[the host] Linus is gone: ") < place("[the host] Ada leaves"), "{text}");
+    assert_eq!(text.matches("a guest ended: exit status: 0").count(), 2, "{text}");
+}
