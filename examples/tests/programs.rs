@@ -109,3 +109,29 @@ fn chat() {
     assert!(place("[the host] Linus is gone: ") < place("[the host] Ada leaves"), "{text}");
     assert_eq!(text.matches("a guest ended: exit status: 0").count(), 2, "{text}");
 }
+
+#[test]
+fn upgrade() {
+    let text = run(env!("CARGO_BIN_EXE_upgrade"));
+    let pair = |client, server| {
+        let head = format!("client {client}, server {server}:\n");
+        let (_, rest) = text.split_once(&head).unwrap_or_else(|| panic!("no {head} in {text}"));
+        rest.split("client ").next().unwrap().to_owned()
+    };
+    let seen = "Forecast { degrees: 9, sky: Clouds { percent: 60 } }";
+    says(&pair("v1", "v1"), &format!("  the server took: {seen}"));
+    let old_to_new = pair("v1", "v2");
+    says(&old_to_new, "  the interface is version 1 here, 2 there");
+    says(&old_to_new, "  at sea: Forecast { degrees: 17, sky: Other }");
+    let seen = "Forecast { degrees: 9, sky: Clouds { percent: 60 }, wind: None }";
+    says(&old_to_new, &format!("  the server took: {seen}"));
+    let new_to_old = pair("v2", "v1");
+    says(&new_to_old, "  today: Forecast { degrees: 17, sky: Clear, wind: None }");
+    says(&new_to_old, "  the server took: Forecast { degrees: 9, sky: Other }");
+    assert!(
+        new_to_old.contains("  no days ahead: the server does not know the method `Weather::days`")
+    );
+    let new_to_new = pair("v2", "v2");
+    says(&new_to_new, "  the server took: Forecast { degrees: 9, sky: Fog, wind: Some(40) }");
+    says(&new_to_new, "  3 days ahead");
+}
