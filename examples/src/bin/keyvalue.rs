@@ -1,16 +1,18 @@
 //! A store that any program may connect to, with many clients, subscriptions and a listing.
 //!
-//! `cargo run --bin keyvalue` runs a server that listens at a path, then subscribes to what begins with `fruit/`, and
-//! runs four more clients, which write. It prints how many changes it was told of, how the subscription ends, what a
-//! listing gives as a stream of which only the beginning is read, and what the server says of a key too long.
+//! `cargo run --bin keyvalue` runs a server that listens at a path, subscribes to what begins with `fruit/`, and
+//! runs four more clients, which write. It prints how many changes it was told of, how the subscription ends, the
+//! beginning of a listing, what the store says of a key too long, and what is seen once the server has ended.
 //!
-//! - The server finds out nothing about its clients: each connection serves `Services`, each client finds the `Store` by
-//!   its interface, and one thread serves all of them in a `ReceiverSet`.
-//! - A subscription is an endpoint of the subscriber's: whoever drops its serving end is not subscribed any more.
+//! - Each connection serves `Services`, by which a client finds the `Store`. One thread serves the stores of all
+//!   clients, in a `ReceiverSet`.
+//! - A subscription is an endpoint of the subscriber's. It ends when that stops serving it.
+//! - A listing is a stream: what the client does not read is never sent.
 //! - A subscriber that does not keep up is dropped (`now`), so it delays nobody.
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{self, Child, Command, Stdio};
@@ -73,36 +75,49 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn story(path: &Path) -> Result<(), Box<dyn Error>> {
-    let mut server = start(&[Path::new("server"), path], Stdio::piped())?;
+    let mut server = start(&["server".as_ref(), path.as_os_str()], Stdio::piped())?;
     // It says a line when it listens, and ends when nobody holds its standard input any more.
     let said = server.stdout.take().ok_or("the server has no output")?;
     BufReader::new(said).read_line(&mut String::new())?;
     let (node, _connection, store) = connect(path)?;
+    watch_writers(&node, &store, path)?;
+    look_around(&store)?;
+    drop(server.stdin.take());
+    println!("the server ended: {}", server.wait()?);
+    let why = store.get("any").wait().expect_err("nobody is there");
+    println!("and then: {why}");
+    Ok(())
+}
 
-    let (watcher, mut receiver) = WatcherProxy::pair(&node);
+/// Is told of what other clients write, and then of nothing any more.
+fn watch_writers(node: &Node, store: &StoreProxy, path: &Path) -> Result<(), Box<dyn Error>> {
+    let (watcher, mut receiver) = WatcherProxy::pair(node);
     let unsubscribe = receiver.stopper();
     let (tell, told) = mpsc::channel();
     let watching = thread::spawn(move || receiver.serve_blocking(Told(tell)));
     store.watch("fruit/".into(), watcher).wait()?;
 
     let name = |number: usize| format!("writer-{number}");
-    let start_writer =
-        |number| start(&["writer".as_ref(), path, name(number).as_ref()], Stdio::null());
+    let start_writer = |number| {
+        start(&["writer".as_ref(), path.as_os_str(), name(number).as_ref()], Stdio::null())
+    };
     let writers: Vec<_> = (0..WRITERS).map(start_writer).collect::<Result<_, _>>()?;
     for mut writer in writers {
-        let status = writer.wait()?;
-        println!("a client that wrote {WRITES} keys ended: {status}");
+        println!("a client that wrote {WRITES} keys ended: {}", writer.wait()?);
     }
     let changes = (0..WRITERS * WRITES / 2).map_while(|_| told.recv_timeout(PATIENCE).ok());
     println!("told of {} changes under fruit/", changes.count());
-    println!("fruit/writer-2/8 is {:?}", store.get("fruit/writer-2/8").wait()?);
 
     unsubscribe.stop();
     watching.join().expect("watching does not panic")?;
     store.put("fruit/last", "unseen".into()).wait()?;
     println!("told of {} changes after the end", told.iter().count());
     println!("subscriptions left: {}", store.watchers().wait()?);
+    Ok(())
+}
 
+fn look_around(store: &StoreProxy) -> Result<(), Box<dyn Error>> {
+    println!("fruit/writer-2/8 is {:?}", store.get("fruit/writer-2/8").wait()?);
     let mut listing = store.list("stone/").wait()?;
     let first: Vec<_> = listing.blocking().take(3).collect::<Result<_, _>>()?;
     println!("the listing begins with {first:?}");
@@ -111,16 +126,11 @@ fn story(path: &Path) -> Result<(), Box<dyn Error>> {
         Err(CallError::Application(error)) => println!("the store says: {error}"),
         other => return Err(format!("a long key was taken: {other:?}").into()),
     }
-
-    drop(server.stdin.take());
-    println!("the server ended: {}", server.wait()?);
-    let why = store.get("any").wait().expect_err("nobody is there");
-    println!("and then: {why}");
     Ok(())
 }
 
 /// Runs this program in another role. It is not given a connection: it connects by itself.
-fn start(arguments: &[&Path], output: Stdio) -> std::io::Result<Child> {
+fn start(arguments: &[&OsStr], output: Stdio) -> std::io::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(arguments).stdin(Stdio::piped()).stdout(output).spawn()
 }
@@ -141,7 +151,7 @@ impl Watcher for Told {
     }
 }
 
-/// A client that writes. Its calls are all under way at once; the server's pace is held by waiting for a free place.
+/// A client that writes. Its calls are all under way at once: none waits for the one before.
 fn write(path: &Path, name: &str) -> Result<(), Box<dyn Error>> {
     let (_node, _connection, store) = connect(path)?;
     let kind = |number: usize| if number % 2 == 0 { "fruit" } else { "stone" };

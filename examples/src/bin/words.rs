@@ -1,5 +1,4 @@
-//! A file handle goes to a worker that may open nothing, which calls back with its progress; then all that can go
-//! wrong, and how it shows.
+//! An open file goes to a worker, which calls back with its progress; then what can go wrong, and how it shows.
 //!
 //! `cargo run --bin words` runs a worker process and has it count four times:
 //!
@@ -8,7 +7,7 @@
 //! - a pipe that nobody writes to, with a deadline: `CallError::TimedOut`;
 //! - a pipe again, and the worker is killed meanwhile: `CallError::Disconnected`, with the reason.
 //!
-//! Progress is an endpoint of the caller's, passed along with the call: the worker calls it as it calls anything.
+//! Progress is an endpoint of the caller's that goes along with the call; the worker calls it like any other.
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -158,7 +157,7 @@ impl WordCounter for Counter {
             let text = str::from_utf8(&line);
             let text = text.map_err(|_| CountError::NotText { line: counts.lines })?;
             counts.words += text.split_whitespace().count() as u64;
-            if counts.lines % 1000 == 0 {
+            if counts.lines.is_multiple_of(1000) {
                 // If nobody watches any more, the counts are wanted all the same.
                 let _ = watcher.update(counts.lines).now();
             }
