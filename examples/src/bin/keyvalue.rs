@@ -154,7 +154,7 @@ impl Watcher for Told {
 /// A client that writes. Its calls are all under way at once: none waits for the one before.
 fn write(path: &Path, name: &str) -> Result<(), Box<dyn Error>> {
     let (_node, _connection, store) = connect(path)?;
-    let kind = |number: usize| if number % 2 == 0 { "fruit" } else { "stone" };
+    let kind = |number: usize| if number.is_multiple_of(2) { "fruit" } else { "stone" };
     let key = |number: usize| format!("{}/{name}/{number}", kind(number));
     let puts: Vec<_> = (0..WRITES).map(|n| store.put(&key(n), format!("number {n}"))).collect();
     for put in puts {
