@@ -103,6 +103,7 @@ fn chat() {
         "[Ada] Ada: Hello Grace",
         "[Ada] Grace: Hello Ada, and good-bye",
         "[Ada] Grace leaves",
+        "[Ada] Linus: I stay",
         "[Ada] Linus is gone: ",
     ];
     assert!(story.is_sorted_by_key(|line| place(line)), "{text}");

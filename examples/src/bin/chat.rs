@@ -76,7 +76,7 @@ fn host() -> Result<(), Box<dyn Error>> {
     let mut linus = room.let_in(&node, "Linus")?;
     heard("Linus joins")?;
     let grace = room.let_in(&node, "Grace")?;
-    heard("Grace leaves")?;
+    heard("Linus: I stay")?;
     linus.kill()?;
     heard("Linus is gone: ")?;
     heard("Ada leaves")?;
@@ -112,7 +112,11 @@ fn visit(name: &str) -> Result<(), Box<dyn Error>> {
             seat.say("Hello Ada, and good-bye".into()).wait()?;
             heard("Grace: Hello Ada, and good-bye")?;
         }
-        _ => heard("what nobody says")?,
+        _ => {
+            heard("Grace leaves")?;
+            seat.say("I stay".into()).wait()?;
+            heard("what nobody says")?;
+        }
     }
     // Dropping the seat is leaving.
     Ok(())
