@@ -211,6 +211,30 @@ fn tasks_and_traps_are_served_beside_a_thread_that_waits() {
 }
 
 #[test]
+fn a_follower_that_is_asked_to_lead_and_is_done_hands_over_to_the_background() {
+    let (_broker, client, _joined, mut pairs) = linked(2);
+    let (led, from_afar) = pairs.pop().unwrap();
+    let (awaited, sent) = pairs.pop().unwrap();
+    let (near, far) = client.node.open_portals();
+    for round in 0..400_u32 {
+        thread::scope(|scope| {
+            // Which of the two leads is left to chance; both get what they want at the same time.
+            let first = scope.spawn(|| number(&from_afar.recv_timeout(PATIENCE).unwrap()));
+            let second = scope.spawn(|| number(&far.recv_timeout(PATIENCE).unwrap()));
+            let task = scope.spawn(|| number(&block_on::block_on(sent.recv()).unwrap()));
+            thread::sleep(Duration::from_micros(u64::from(round % 16) * 40));
+            led.put(round.to_le_bytes().to_vec()).unwrap();
+            (0..round % 8 * 100).for_each(|_| std::hint::spin_loop());
+            near.put(round.to_le_bytes().to_vec()).unwrap();
+            assert_eq!((first.join().unwrap(), second.join().unwrap()), (round, round));
+            // Nobody else is there to read this.
+            awaited.put(round.to_le_bytes().to_vec()).unwrap();
+            assert_eq!(task.join().unwrap(), round);
+        });
+    }
+}
+
+#[test]
 fn a_task_alone_is_served_after_leaders_have_left() {
     let (_broker, _client, _joined, mut pairs) = linked(2);
     let (blocking, echoed) = pairs.pop().unwrap();

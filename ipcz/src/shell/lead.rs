@@ -136,7 +136,7 @@ impl Shared {
         }
         Parker::with(|parker| {
             parker.take_notice();
-            let mut turn = Turn { shared: self, parker, lead: None };
+            let mut turn = Turn { shared: self, parker, lead: None, follows: false };
             loop {
                 if turn.takes_lead() && turn.reads(deadline) {
                     // What the waker was used for before this look, it sees.
@@ -195,6 +195,8 @@ struct Turn<'a> {
     shared: &'a Arc<Shared>,
     parker: &'a Parker,
     lead: Option<Leading>,
+    /// It was put on the list of followers. If it is not there any more, it was asked to lead.
+    follows: bool,
 }
 
 /// What a leader has.
@@ -239,6 +241,7 @@ impl Turn<'_> {
         seat.followers.retain(|follower| !Arc::ptr_eq(follower, own));
         if seat.taken {
             seat.followers.push_back(Arc::clone(own));
+            self.follows = true;
             return false;
         }
         seat.taken = true;
@@ -328,20 +331,22 @@ impl Drop for Turn<'_> {
         let own = self.parker.sleeper();
         let before = seat.followers.len();
         seat.followers.retain(|follower| !Arc::ptr_eq(follower, own));
-        let Some(leading) = leading else {
-            // Woken to lead, but done: the next one's turn.
-            let asked = before == seat.followers.len() && !seat.taken;
-            let next = if asked { seat.followers.pop_front() } else { None };
-            drop(seat);
-            return next.into_iter().for_each(|next| next.wake());
+        let links = match leading {
+            Some(leading) => {
+                seat.taken = false;
+                seat.spinner = Some(leading.spinner);
+                Some(leading.links)
+            }
+            // Asked to lead, but done: as if it had, for whoever asked has handed over to it.
+            None if self.follows && before == seat.followers.len() && !seat.taken => None,
+            None => return,
         };
-        seat.taken = false;
-        seat.spinner = Some(leading.spinner);
         let next = seat.followers.pop_front();
         drop(seat);
-        match next {
-            Some(next) => next.wake(),
-            None => self.shared.leave(&leading.links),
+        match (next, links.or_else(|| lead.links())) {
+            (Some(next), _) => next.wake(),
+            (None, Some(links)) => self.shared.leave(&links),
+            (None, None) => {}
         }
     }
 }

@@ -54,7 +54,13 @@ pub(crate) fn many_portals_across_two_nodes(net: &mut Network) {
             counts(seen) == counts(before) && seen.proxies == 0
         });
         if net.has_processes() {
-            assert_eq!([a, b].map(|it| net.look(it).descriptors), before.map(|it| it.descriptors));
+            // Fewer if memory that was there before has been given back.
+            let after = [a, b].map(|it| net.look(it).descriptors);
+            let before = before.map(|it| it.descriptors);
+            assert!(
+                after.iter().zip(&before).all(|(after, before)| after <= before),
+                "{after:?} {before:?}"
+            );
         }
     }
 }
