@@ -100,6 +100,8 @@ fn a_callback_may_drop_the_last_handle_of_its_node() {
 #[test]
 fn what_was_put_before_the_end_arrives() {
     let pair = nodes::sockets();
+    // Who shuts down before the other has said hello cannot send it anything.
+    pair.to_client.wait_connected(PATIENCE).unwrap().expect("they connect");
     let (near, far) = pair.portals();
     let (left, right) = pair.broker.open_portals();
     left.put("inside").unwrap();
